@@ -1,0 +1,38 @@
+# One interface target with the warnings and the hardening that every target of ours is built with.
+add_library(stepdown-flags INTERFACE)
+target_compile_options(stepdown-flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+  $<$<BOOL:${STEPDOWN_WERROR}>:-Werror>
+  -fstack-protector-strong -ffunction-sections -fdata-sections)
+target_link_options(stepdown-flags INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+
+if(STEPDOWN_SANITIZE)
+  target_compile_options(stepdown-flags INTERFACE
+    -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  target_link_options(stepdown-flags INTERFACE -fsanitize=address,undefined)
+else()
+  target_compile_options(stepdown-flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
+endif()
+
+# The launcher starts once per container: small and quick to load beats quick to loop.
+set(CMAKE_CXX_FLAGS_RELEASE "-Os -DNDEBUG")
+set(STEPDOWN_STATIC_LINK -static-pie -Wl,--gc-sections -s)
+
+# Debian has spdlog and fmt as shared libraries or header-only: the static binary takes the headers.
+add_library(stepdown-spdlog INTERFACE)
+if(STEPDOWN_STATIC)
+  target_compile_definitions(stepdown-spdlog INTERFACE SPDLOG_FMT_EXTERNAL FMT_HEADER_ONLY)
+else()
+  target_link_libraries(stepdown-spdlog INTERFACE spdlog::spdlog)
+endif()
+
+# What --version says of the build.
+set(STEPDOWN_BUILD "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_SYSTEM_PROCESSOR}")
+if(STEPDOWN_STATIC)
+  string(APPEND STEPDOWN_BUILD ", static-pie")
+else()
+  string(APPEND STEPDOWN_BUILD ", shared libraries")
+endif()
+if(STEPDOWN_SANITIZE)
+  string(APPEND STEPDOWN_BUILD ", sanitizers")
+endif()

@@ -1,0 +1,71 @@
+#include "sys/files.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace stepdown::sys {
+
+namespace {
+
+bool look_with(int fd, const char* name, int flags, struct statx& status) {
+  return ::statx(fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+                 STATX_BASIC_STATS | STATX_MNT_ID, &status) == 0;
+}
+
+bool is_dot_or_dot_dot(const char* name) {
+  return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0;
+}
+
+}  // namespace
+
+std::uint64_t device_of(const struct statx& status) {
+  return makedev(status.stx_dev_major, status.stx_dev_minor);
+}
+
+InodeId inode_of(const struct statx& status) {
+  return {device_of(status), status.stx_ino};
+}
+
+Fd pin(int directory, const char* name, int flags) {
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags | O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  return Fd(static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how)));
+}
+
+Fd open_for_listing(int directory) {
+  return Fd(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+bool look(int directory, const char* name, struct statx& status) {
+  return look_with(directory, name, 0, status);
+}
+
+bool look(int fd, struct statx& status) {
+  return look_with(fd, "", AT_EMPTY_PATH, status);
+}
+
+const dirent64* Listing::next() {
+  for (;;) {
+    if (position_ == filled_) {
+      const ssize_t got = ::getdents64(directory_, buffer_.data(), buffer_.size());
+      if (got < 0) return nullptr;
+      if (got == 0) {
+        errno = 0;
+        return nullptr;
+      }
+      position_ = 0;
+      filled_ = static_cast<std::size_t>(got);
+    }
+    const auto* entry = reinterpret_cast<const dirent64*>(buffer_.data() + position_);
+    position_ += entry->d_reclen;
+    if (!is_dot_or_dot_dot(entry->d_name)) return entry;
+  }
+}
+
+}  // namespace stepdown::sys

@@ -1,0 +1,56 @@
+// Calls about files that glibc lacks or that are easy to get wrong. None of them follows a symlink
+// in the last component. They report failure by an empty value with errno set, because for their
+// callers ENOENT is often an answer and not an error.
+#pragma once
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "sys/fd.h"
+
+namespace stepdown::sys {
+
+// Which inode: unique in the running system while the inode is held or exists (inode(7)).
+struct InodeId {
+  std::uint64_t device = 0;
+  std::uint64_t number = 0;
+  friend bool operator==(InodeId, InodeId) = default;
+};
+InodeId inode_of(const struct statx& status);
+
+// The device as stat(2) would give it in st_dev.
+std::uint64_t device_of(const struct statx& status);
+
+// Pins what one component `name` is in `directory` (a symlink itself, not its target) as an O_PATH
+// descriptor; `flags` may add O_DIRECTORY. openat2(2) with RESOLVE_BENEATH and
+// RESOLVE_NO_MAGICLINKS.
+Fd pin(int directory, const char* name, int flags = 0);
+
+// Opens a pinned directory for reading; nothing can be swapped in between.
+Fd open_for_listing(int directory);
+
+// statx(2) with the basic fields and STATX_MNT_ID (5.8); mounts no automount.
+bool look(int directory, const char* name, struct statx& status);
+// The same of what `fd` has open.
+bool look(int fd, struct statx& status);
+
+// The entries of a directory that is open for reading, but for "." and "..".
+class Listing {
+ public:
+  explicit Listing(int directory) : directory_(directory) {}
+  // nullptr at the end (errno 0) or on failure (errno set).
+  const dirent64* next();
+
+ private:
+  int directory_;
+  std::size_t position_ = 0;
+  std::size_t filled_ = 0;
+  // Uninitialised on purpose: only the pages that getdents64(2) fills are ever touched.
+  alignas(dirent64) std::array<char, 32768> buffer_;
+};
+
+}  // namespace stepdown::sys
