@@ -1,0 +1,84 @@
+// What the user asked for, before anything is looked up, and the one table of options from which
+// the command line takes its grammar and its help.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "stepdown/capability_set.h"
+#include "stepdown/ids.h"
+#include "stepdown/log.h"
+#include "stepdown/ownership.h"
+
+namespace stepdown {
+
+enum class Protocol { tcp, udp };
+
+struct PortRequest {
+  std::uint16_t number = 0;  // 1…65535
+  Protocol protocol = Protocol::tcp;
+  friend bool operator==(const PortRequest&, const PortRequest&) = default;
+};
+
+// Which program's manners to keep. The names gosu and su-exec promise their callers a looser
+// contract (design: "Under the name gosu or su-exec"), so that they can be replaced by a link.
+enum class Manners { stepdown, gosu };
+
+struct Options {
+  std::optional<std::string> user;      // USER[:GROUP]
+  std::optional<std::string> user_of;   // PATH
+  std::optional<std::string> user_env;  // UIDVAR[:GIDVAR]
+  bool exact_user = false;
+  std::vector<std::string> group_add;
+  bool keep_groups = false;
+  bool allow_root = false;
+  bool allow_root_group = false;
+
+  std::vector<OwnedPath> own;
+  std::vector<std::string> writable;
+  std::vector<std::string> readable;
+  bool own_stdio = true;
+
+  std::vector<PortRequest> ports;
+  CapabilitySet keep_caps;
+  bool allow_new_privs = false;
+
+  std::vector<std::pair<std::string, std::string>> environment;  // --env K=V, in order
+  std::optional<std::string> directory;
+  std::optional<mode_t> umask;
+  std::vector<int> keep_fds;
+
+  LogLevel log_level = LogLevel::warning;
+  bool log_json = false;
+  std::optional<std::string> log_file;
+
+  Manners manners = Manners::stepdown;
+  std::vector<std::string> command;
+};
+
+struct OptionRow {
+  enum class Kind {
+    flag,   // no value
+    value,  // one value; given twice is an error
+    list,   // one value each time; may be repeated
+  };
+  std::string_view name;     // without the dashes; also the key of a profile file
+  std::string_view metavar;  // what --help calls the value
+  Kind kind;
+  bool common;  // shown by --help; the others by --help-all
+  std::string_view help;
+  // Reads `value` into the options. Error: a value out of range or malformed.
+  void (*set)(Options& options, std::string_view value);
+};
+
+// In the order in which --help-all shows them.
+std::span<const OptionRow> option_table();
+
+}  // namespace stepdown

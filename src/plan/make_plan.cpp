@@ -1,0 +1,297 @@
+#include <linux/securebits.h>
+
+#include <algorithm>
+
+#include "plan/environment.h"
+#include "plan/ports.h"
+#include "stepdown/error.h"
+#include "stepdown/plan.h"
+
+namespace stepdown {
+
+namespace {
+
+bool contains(const std::vector<Gid>& groups, Gid gid) {
+  return std::find(groups.begin(), groups.end(), gid) != groups.end();
+}
+
+void add_group(std::vector<Gid>& groups, Gid gid) {
+  if (!contains(groups, gid)) groups.push_back(gid);
+}
+
+std::vector<Gid> without(const std::vector<Gid>& groups, const std::vector<Gid>& taken) {
+  std::vector<Gid> rest;
+  for (const Gid gid : groups)
+    if (!contains(taken, gid)) rest.push_back(gid);
+  return rest;
+}
+
+std::string text(Uid uid, Gid gid) {
+  return std::to_string(raw(uid)) + ":" + std::to_string(raw(gid));
+}
+
+std::optional<Identity> from_user(const Options& options, const AccountFiles& accounts,
+                                  const Caller& caller) {
+  if (!options.user) return std::nullopt;
+  const Credentials& me = caller.credentials;
+  return resolve_identity(
+      accounts, parse_user_spec(*options.user), me.uid.effective, me.gid.effective,
+      options.manners == Manners::gosu ? MissingGroup::use_callers : MissingGroup::refuse);
+}
+
+// An identity by number: name and home come from the uid's entry, else from --user's.
+Identity by_number(const AccountFiles& accounts, Uid uid, std::optional<Gid> gid,
+                   const std::optional<Identity>& fallback, const std::string& step) {
+  Identity identity;
+  identity.uid = uid;
+  const std::optional<Account> account = find_account(accounts, uid);
+  if (account) {
+    identity.user = account->name;
+    identity.home = account->home.empty() ? "/" : account->home;
+  } else {
+    identity.user = fallback ? fallback->user : "";
+    identity.home = fallback ? fallback->home : "/";
+  }
+  if (!gid && !account && !fallback)
+    refuse(step, "uid " + std::to_string(raw(uid)) + " has no entry in " + accounts.passwd_path +
+                     ", so its group must be given");
+  identity.gid = gid ? *gid : account ? account->gid : fallback->gid;
+  identity.groups = {identity.gid};
+  if (!gid && account)
+    for (const Gid group : groups_of(accounts, account->name)) add_group(identity.groups, group);
+  return identity;
+}
+
+Identity from_owner(const Options& options, const AccountFiles& accounts, const Host& host,
+                    const std::optional<Identity>& fallback) {
+  const std::string step = "--user-of " + *options.user_of;
+  const Owner owner = host.user_of_owner.value();
+  const bool overflow = owner.uid == overflow_uid && !find_account(accounts, owner.uid);
+  if (owner.uid != root_uid && !overflow)
+    return by_number(accounts, owner.uid, owner.gid, fallback, step);
+  if (fallback) return *fallback;
+  if (overflow && host.mapped_user_namespace)
+    refuse(step, "its owner has no id in this user namespace (a rootless engine)",
+           "podman: --userns=keep-id; or name the user as well: --user USER");
+  refuse(step, overflow ? "its owner is the overflow uid 65534, which is nobody" : "root owns it",
+         "name the user to fall back to: --user USER");
+}
+
+std::optional<std::uint32_t> id_variable(const Environment& environment, const std::string& name) {
+  const auto value = variable(environment, name);
+  if (!value || value->empty()) return std::nullopt;
+  const std::string step = "--user-env " + name + "=" + std::string(*value);
+  const auto id = parse_id(step, *value);
+  if (!id) refuse(step, "not an id: digits alone, 0 to 2147483647");
+  return id;
+}
+
+Identity from_environment(const Options& options, const AccountFiles& accounts,
+                          const Caller& caller, const std::optional<Identity>& fallback) {
+  const UserSpec names = parse_user_spec(*options.user_env);
+  const std::string step = "--user-env " + *options.user_env;
+  if (names.user.empty()) refuse(step, "it takes the name of a variable: UIDVAR[:GIDVAR]");
+  const auto uid = id_variable(caller.environment, names.user);
+  const auto gid =
+      names.group.empty() ? std::nullopt : id_variable(caller.environment, names.group);
+  if (uid)
+    return by_number(accounts, Uid{*uid}, gid ? std::optional<Gid>(Gid{*gid}) : std::nullopt,
+                     fallback, step);
+  if (fallback) return *fallback;
+  refuse(step, "the variable " + names.user + " is not set",
+         "set it, or name the user to fall back to: --user USER");
+}
+
+Identity wanted_identity(const Options& options, const AccountFiles& accounts, const Caller& caller,
+                         const Host& host) {
+  if (options.user_of && options.user_env) refuse("--user-of", "it can't go with --user-env");
+  const std::optional<Identity> user = from_user(options, accounts, caller);
+  if (options.user_of) return from_owner(options, accounts, host, user);
+  if (options.user_env) return from_environment(options, accounts, caller, user);
+  if (user) return *user;
+  refuse("words", "no user was given", "name it first: stepdown USER[:GROUP] COMMAND, or --user");
+}
+
+// Docker --group-add, Kubernetes fsGroup: groups that the caller has and its account does not
+// explain. Never gid 0, which a container's root has without anybody having asked for it.
+std::vector<Gid> engine_groups(const AccountFiles& accounts, const Credentials& caller) {
+  std::vector<Gid> explained{root_gid, caller.gid.effective};
+  if (const auto account = find_account(accounts, caller.uid.effective)) {
+    add_group(explained, account->gid);
+    for (const Gid group : groups_of(accounts, account->name)) add_group(explained, group);
+  }
+  return without(caller.groups, explained);
+}
+
+void refuse_root(const Options& options, const Identity& identity,
+                 const std::vector<Gid>& explicit_groups) {
+  if (options.manners == Manners::gosu) return;
+  if (identity.uid == root_uid) {
+    if (!options.allow_root)
+      refuse("user", "the user is root (uid 0)",
+             "name another user; or, where uid 0 is really meant, add --allow-root");
+    if (options.allow_new_privs)
+      refuse("--allow-new-privs", "uid 0 would have every capability back at execve",
+             "leave out one of --allow-root and --allow-new-privs");
+    return;
+  }
+  if (options.allow_root_group) return;
+  const bool primary = identity.gid == root_gid && !identity.explicit_group;
+  const bool supplementary = identity.gid != root_gid && contains(identity.groups, root_gid) &&
+                             !contains(explicit_groups, root_gid);
+  if (primary || supplementary)
+    refuse("user", "the root group (gid 0) comes with this user",
+           "give the group: --user USER:GROUP; or, where gid 0 is really meant, add "
+           "--allow-root-group");
+}
+
+bool may_become(const Credentials& me, Uid uid) {
+  return me.capabilities.effective.has(Capability::setuid) || me.uid.real == uid ||
+         me.uid.effective == uid || me.uid.saved == uid;
+}
+
+bool may_become(const Credentials& me, Gid gid) {
+  return me.capabilities.effective.has(Capability::setgid) || me.gid.real == gid ||
+         me.gid.effective == gid || me.gid.saved == gid;
+}
+
+// A caller who is not root and can't change its ids is one that an operator chose (docker run
+// --user, OpenShift): it stays who it is, unless --exact-user says otherwise.
+void fit_to_caller(Plan& plan, const Options& options, const AccountFiles& accounts,
+                   const Caller& caller, const std::vector<Gid>& explicit_groups) {
+  const Credentials& me = caller.credentials;
+  if (me.uid.effective == root_uid) return;
+  Identity& identity = plan.identity;
+  const bool exact = options.exact_user || options.manners == Manners::gosu;
+  if (!(may_become(me, identity.uid) && may_become(me, identity.gid))) {
+    if (exact) return;  // the uid and gid steps are blocked and say so
+    plan.keeps_caller = true;
+    plan.identity_note = "started as " + text(me.uid.effective, me.gid.effective) +
+                         ", which can't become " + text(identity.uid, identity.gid) +
+                         ": it stays who it is (--exact-user refuses that)";
+    const auto account = find_account(accounts, me.uid.effective);
+    identity = Identity{};
+    identity.user = account ? account->name : "";
+    identity.uid = me.uid.effective;
+    identity.gid = me.gid.effective;
+    identity.home = account && !account->home.empty() ? account->home : "/";
+    identity.groups = {identity.gid};
+    for (const Gid gid : explicit_groups) add_group(identity.groups, gid);
+  }
+  if (me.capabilities.effective.has(Capability::setgid)) return;
+  std::vector<Gid> present{identity.gid};
+  for (const Gid gid : me.groups) add_group(present, gid);
+  if (!without(explicit_groups, present).empty()) return;  // the groups step is blocked
+  plan.undroppable_groups = without(present, identity.groups);
+  plan.missing_groups = without(identity.groups, present);
+  identity.groups = present;
+}
+
+void plan_environment(Plan& plan, const Options& options, const AccountFiles& accounts,
+                      const Caller& caller) {
+  plan.environment = caller.environment;
+  if (options.manners == Manners::stepdown) {
+    std::optional<std::optional<Account>> starter;
+    for (const char* name : {"USER", "LOGNAME"}) {
+      const auto value = variable(plan.environment, name);
+      if (!value) continue;
+      if (!starter) starter = find_account(accounts, caller.credentials.uid.effective);
+      if (!*starter || (*starter)->name != *value) continue;
+      if (plan.identity.user.empty())
+        remove_variable(plan.environment, name);
+      else
+        set_variable(plan.environment, name, plan.identity.user);
+    }
+  }
+  set_variable(plan.environment, "HOME", plan.identity.home);
+  for (const auto& [name, value] : options.environment) set_variable(plan.environment, name, value);
+}
+
+void plan_fds(Plan& plan, const Options& options, const Caller& caller) {
+  plan.keep_all_fds = options.manners == Manners::gosu;
+  plan.keep_fds = options.keep_fds;
+  plan.keep_fds.insert(plan.keep_fds.end(), caller.listen_fds.begin(), caller.listen_fds.end());
+  std::sort(plan.keep_fds.begin(), plan.keep_fds.end());
+  plan.keep_fds.erase(std::unique(plan.keep_fds.begin(), plan.keep_fds.end()), plan.keep_fds.end());
+}
+
+}  // namespace
+
+bool can_lock(const Caller& caller) {
+  return caller.credentials.capabilities.effective.has(Capability::setpcap);
+}
+
+bool same_groups(const std::vector<Gid>& a, const std::vector<Gid>& b, Gid primary) {
+  const auto within = [primary](const std::vector<Gid>& some, const std::vector<Gid>& all) {
+    return std::all_of(some.begin(), some.end(),
+                       [&](Gid gid) { return gid == primary || contains(all, gid); });
+  };
+  return within(a, b) && within(b, a);
+}
+
+Plan make_plan(const Options& options, const AccountFiles& accounts, const Caller& caller,
+               const Host& host) {
+  if (options.command.empty())
+    refuse("No command", "there is nothing to run",
+           "a new ENTRYPOINT empties the CMD that the base image had: repeat it in the Dockerfile, "
+           "CMD [\"program\", \"argument\"], or give it to docker run");
+  Plan plan;
+  plan.command = options.command;
+  plan.identity = wanted_identity(options, accounts, caller, host);
+
+  std::vector<Gid> explicit_groups;
+  for (const std::string& word : options.group_add)
+    add_group(explicit_groups, resolve_group(accounts, "--group-add", word));
+  refuse_root(options, plan.identity, explicit_groups);
+  for (const Gid gid : explicit_groups) add_group(plan.identity.groups, gid);
+  if (options.keep_groups)
+    for (const Gid gid : engine_groups(accounts, caller.credentials))
+      add_group(plan.identity.groups, gid);
+  fit_to_caller(plan, options, accounts, caller, explicit_groups);
+
+  plan.own = options.own;
+  for (const OwnedPath& own : plan.own) plan.writable.push_back(own.path);
+  for (const std::string& path : options.writable)
+    if (std::find(plan.writable.begin(), plan.writable.end(), path) == plan.writable.end())
+      plan.writable.push_back(path);
+  plan.readable = options.readable;
+  plan.own_stdio = options.own_stdio;
+
+  plan.drop_privileges = !(options.manners == Manners::gosu && plan.identity.uid == root_uid);
+  plan.no_new_privs = plan.drop_privileges && !options.allow_new_privs;
+  plan.filter_required = options.manners != Manners::gosu;
+  plan_ports_and_capabilities(plan, options, caller, host);
+
+  plan_environment(plan, options, accounts, caller);
+  plan.directory = options.directory;
+  plan.umask = options.umask;
+  plan_fds(plan, options, caller);
+  return plan;
+}
+
+EndState end_state(const Plan& plan, const Caller& caller) {
+  const Credentials& me = caller.credentials;
+  EndState end;
+  const Uid uid = plan.identity.uid;
+  const Gid gid = plan.identity.gid;
+  end.credentials.uid = {uid, uid, uid, uid};
+  end.credentials.gid = {gid, gid, gid, gid};
+  end.credentials.groups = plan.identity.groups;
+  end.credentials.no_new_privs = me.no_new_privs || plan.no_new_privs;
+  CapabilityState& capabilities = end.credentials.capabilities;
+  capabilities = me.capabilities;
+  end.securebits = caller.securebits;
+  if (!plan.drop_privileges) return end;
+  capabilities.permitted = plan.keep;
+  capabilities.effective = plan.keep;
+  capabilities.inheritable = plan.keep;
+  capabilities.ambient = plan.keep;
+  if (!plan.no_new_privs || !can_lock(caller)) return end;
+  capabilities.bounding = me.capabilities.bounding & plan.bounding;
+  end.securebits |= SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+                    SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+  end.securebits &= ~static_cast<unsigned>(SECBIT_KEEP_CAPS);
+  return end;
+}
+
+}  // namespace stepdown

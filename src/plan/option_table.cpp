@@ -1,0 +1,142 @@
+#include <array>
+#include <charconv>
+#include <climits>
+
+#include "stepdown/error.h"
+#include "stepdown/options.h"
+
+namespace stepdown {
+
+namespace {
+
+// Decimal or octal digits alone, within [low, high]; `step` and `meaning` make the message.
+unsigned long number(std::string_view step, std::string_view word, int base, unsigned long low,
+                     unsigned long high, std::string_view meaning) {
+  unsigned long value = 0;
+  const char* const end = word.data() + word.size();
+  const auto [stop, failure] = std::from_chars(word.data(), end, value, base);
+  if (failure != std::errc{} || stop != end || value < low || value > high)
+    refuse(std::string(step) + " " + std::string(word), meaning);
+  return value;
+}
+
+std::string path(std::string_view option, std::string_view word) {
+  if (!word.starts_with('/'))
+    refuse(std::string(option) + " " + std::string(word), "the path must be absolute");
+  return std::string(word);
+}
+
+PortRequest port(std::string_view word) {
+  PortRequest request;
+  std::string_view digits = word;
+  if (digits.ends_with("/udp")) request.protocol = Protocol::udp;
+  if (digits.ends_with("/udp") || digits.ends_with("/tcp")) digits.remove_suffix(4);
+  request.number = static_cast<std::uint16_t>(
+      number("--port", digits, 10, 1, 65535, "a port is 1 to 65535, with /tcp or /udp after it"));
+  return request;
+}
+
+Capability capability(std::string_view word) {
+  const auto found = capability_from_name(word);
+  if (!found)
+    refuse("--keep-cap " + std::string(word), "not the name of a capability",
+           "names are those of capabilities(7): --keep-cap NET_BIND_SERVICE");
+  return *found;
+}
+
+std::pair<std::string, std::string> assignment(std::string_view word) {
+  const std::size_t sign = word.find('=');
+  if (sign == std::string_view::npos || sign == 0)
+    refuse("--env " + std::string(word), "a variable is given as NAME=VALUE");
+  return {std::string(word.substr(0, sign)), std::string(word.substr(sign + 1))};
+}
+
+LogLevel log_level(std::string_view word) {
+  if (word == "debug") return LogLevel::debug;
+  if (word == "info") return LogLevel::info;
+  if (word == "warning") return LogLevel::warning;
+  if (word == "error") return LogLevel::error;
+  refuse("--log-level " + std::string(word), "a level is one of debug, info, warning, error");
+}
+
+using Kind = OptionRow::Kind;
+using View = std::string_view;
+
+constexpr auto table =
+    std::to_array<OptionRow>(
+        {
+            {"user", "USER[:GROUP]", Kind::value, true, "who the app shall be, by name or number",
+             [](Options& o, View v) { o.user = v; }},
+            {"user-of", "PATH", Kind::value, true, "the owner of PATH; --user where root owns it",
+             [](Options& o, View v) { o.user_of = path("--user-of", v); }},
+            {"user-env", "UIDVAR[:GIDVAR]", Kind::value, true,
+             "uid and gid from environment variables; --user where they are unset",
+             [](Options& o, View v) { o.user_env = v; }},
+            {"exact-user", "", Kind::flag, false,
+             "refuse a caller that is someone else and can't become the user",
+             [](Options& o, View) { o.exact_user = true; }},
+            {"group-add", "GROUP", Kind::list, false, "another supplementary group",
+             [](Options& o, View v) { o.group_add.emplace_back(v); }},
+            {"keep-groups", "", Kind::flag, false,
+             "keep the groups that the container engine added (--group-add, fsGroup)",
+             [](Options& o, View) { o.keep_groups = true; }},
+            {"allow-root", "", Kind::flag, false, "let the app be uid 0, without capabilities",
+             [](Options& o, View) { o.allow_root = true; }},
+            {"allow-root-group", "", Kind::flag, false, "let the account files give the app gid 0",
+             [](Options& o, View) { o.allow_root_group = true; }},
+            {"own", "PATH[:top]", Kind::list, true,
+             "PATH belongs to the app: created, handed over with all below (:top: alone)",
+             [](Options& o, View v) { o.own.push_back(parse_owned_path(v)); }},
+            {"writable", "PATH", Kind::list, true,
+             "the app must be able to write here; never chowned",
+             [](Options& o, View v) { o.writable.push_back(path("--writable", v)); }},
+            {"readable", "PATH", Kind::list, true, "the app must be able to read all of it",
+             [](Options& o, View v) { o.readable.push_back(path("--readable", v)); }},
+            {"own-stdio", "auto|never", Kind::value, false,
+             "make /dev/stdout usable again after the drop (auto)",
+             [](Options& o, View v) {
+               if (v != "auto" && v != "never")
+                 refuse("--own-stdio " + std::string(v), "it is auto or never");
+               o.own_stdio = v == "auto";
+             }},
+            {"port", "PORT[/tcp|/udp]", Kind::list, true, "the app binds this port",
+             [](Options& o, View v) { o.ports.push_back(port(v)); }},
+            {"keep-cap", "CAP", Kind::list, true, "keep this capability",
+             [](Options& o, View v) { o.keep_caps = o.keep_caps | CapabilitySet{capability(v)}; }},
+            {"allow-new-privs", "", Kind::flag, false,
+             "leave no_new_privs, bounding set and securebits alone: setuid programs work",
+             [](Options& o, View) { o.allow_new_privs = true; }},
+            {"env", "K=V", Kind::list, true, "set a variable of the app's environment",
+             [](Options& o, View v) { o.environment.push_back(assignment(v)); }},
+            {"chdir", "DIR", Kind::value, true, "start the app in DIR",
+             [](Options& o, View v) { o.directory = path("--chdir", v); }},
+            {"umask", "MODE", Kind::value, false, "file mode creation mask, octal",
+             [](Options& o, View v) {
+               o.umask = static_cast<mode_t>(
+                   number("--umask", v, 8, 0, 0777, "a mask is three octal digits, like 027"));
+             }},
+            {"keep-fd", "N", Kind::list, false, "leave file descriptor N open",
+             [](Options& o, View v) {
+               o.keep_fds.push_back(static_cast<int>(number(
+                   "--keep-fd", v, 10, 3, INT_MAX, "a descriptor is 3 or more (0 to 2 stay)")));
+             }},
+            {"log-level", "LEVEL", Kind::value, false,
+             "debug, info, warning (the default) or error",
+             [](Options& o, View v) { o.log_level = log_level(v); }},
+            {"log-format", "text|json", Kind::value, false, "how messages are written (text)",
+             [](Options& o, View v) {
+               if (v != "text" && v != "json")
+                 refuse("--log-format " + std::string(v), "it is text or json");
+               o.log_json = v == "json";
+             }},
+            {"log-file", "FILE", Kind::value, false, "where messages go instead of stderr",
+             [](Options& o, View v) { o.log_file = v; }},
+        });
+
+}  // namespace
+
+std::span<const OptionRow> option_table() {
+  return table;
+}
+
+}  // namespace stepdown
