@@ -1,0 +1,81 @@
+#include <algorithm>
+#include <cstddef>
+
+#include "stepdown/launch.h"
+
+namespace stepdown {
+
+namespace {
+
+std::string count(std::size_t number, const std::string& noun) {
+  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
+}
+
+std::string padded(std::string text, std::size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+
+struct Row {
+  std::string capability;
+  const StepFinding* finding;
+};
+
+std::string words(const std::vector<std::string>& capabilities, const char* before_each,
+                  const char* between) {
+  std::string text;
+  for (const std::string& name : capabilities) {
+    if (!text.empty()) text += between;
+    text += before_each + name;
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string blocked_message(const std::vector<StepFinding>& findings, const Identity& identity) {
+  std::vector<Row> rows;
+  std::vector<std::string> capabilities;
+  std::vector<const StepFinding*> others;
+  for (const StepFinding& finding : findings) {
+    if (finding.state != StepState::blocked) continue;
+    if (finding.needs.empty()) others.push_back(&finding);
+    for (const std::string& need : finding.needs) {
+      rows.push_back({need, &finding});
+      if (std::find(capabilities.begin(), capabilities.end(), need) == capabilities.end())
+        capabilities.push_back(need);
+    }
+  }
+
+  std::string text;
+  if (!capabilities.empty()) {
+    text = "the plan needs " +
+           (capabilities.size() == 1 ? std::string("1 capability")
+                                     : std::to_string(capabilities.size()) + " capabilities") +
+           " that this container lacks";
+    std::size_t name_width = 0;
+    std::size_t detail_width = 0;
+    for (const Row& row : rows) {
+      name_width = std::max(name_width, row.capability.size());
+      detail_width = std::max(detail_width, row.finding->detail.size());
+    }
+    for (const Row& row : rows)
+      text += "\n  " + padded(row.capability, name_width) + "  " +
+              padded(row.finding->detail, detail_width) + "  " + row.finding->syscall;
+  }
+  if (!others.empty()) {
+    text += text.empty() ? "the plan can't be carried out here: " : "\nand ";
+    text += count(others.size(), "step") + (others.size() == 1 ? " is" : " are") + " blocked";
+    for (const StepFinding* finding : others)
+      text += "\n  " + finding->name + ": " + finding->reason;
+  }
+  if (capabilities.empty()) return text;
+  text += "\ndocker: " + words(capabilities, "--cap-add ", " ") + "     compose: cap_add: [" +
+          words(capabilities, "", ", ") + "]";
+  if (others.empty())
+    text += "\nor start as the user itself: --user " + std::to_string(raw(identity.uid)) + ":" +
+            std::to_string(raw(identity.gid));
+  return text;
+}
+
+}  // namespace stepdown

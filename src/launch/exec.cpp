@@ -1,0 +1,245 @@
+#include "launch/exec.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "launch/steps.h"
+#include "plan/environment.h"
+#include "stepdown/error.h"
+#include "sys/fd.h"
+
+namespace stepdown {
+
+namespace {
+
+constexpr std::string_view usual_path =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+// BINPRM_MAX_RECURSION and BINPRM_BUF_SIZE of the kernel (execve(2)).
+constexpr int nested_interpreters = 4;
+constexpr std::size_t first_line = 256;
+
+std::vector<std::string> candidates(const std::string& name, std::optional<std::string_view> path,
+                                    const std::string& directory) {
+  if (name.empty()) return {};
+  if (name.find('/') != std::string::npos) {
+    if (name.front() == '/' || directory.empty()) return {name};
+    return {directory + "/" + name};
+  }
+  std::vector<std::string> files;
+  std::string_view rest = path.value_or(usual_path);
+  for (;;) {
+    const std::size_t colon = rest.find(':');
+    const std::string_view entry = rest.substr(0, colon);
+    std::string base = entry.empty() ? "." : std::string(entry);  // POSIX: empty is the current one
+    if (base.front() != '/' && !directory.empty()) base = directory + "/" + base;
+    files.push_back(base + "/" + name);
+    if (colon == std::string_view::npos) return files;
+    rest.remove_prefix(colon + 1);
+  }
+}
+
+std::string beginning(const std::string& file, off_t offset, std::size_t length) {
+  const sys::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd) return {};
+  std::string bytes(length, '\0');
+  const ssize_t got = ::pread(fd.get(), bytes.data(), length, offset);
+  bytes.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+  return bytes;
+}
+
+// The word after "#!", or empty.
+std::string script_interpreter(const std::string& file) {
+  const std::string head = beginning(file, 0, first_line);
+  if (!head.starts_with("#!")) return {};
+  const std::size_t begin = head.find_first_not_of(" \t", 2);
+  if (begin == std::string::npos || head[begin] == '\n') return {};
+  return head.substr(begin, head.find_first_of(std::string_view(" \t\n\0", 4), begin) - begin);
+}
+
+// PT_INTERP of a 64-bit ELF file: the dynamic loader, or empty (elf(5)).
+std::string loader_of(const std::string& file) {
+  const std::string head = beginning(file, 0, sizeof(Elf64_Ehdr));
+  if (head.size() != sizeof(Elf64_Ehdr) || !head.starts_with(ELFMAG)) return {};
+  Elf64_Ehdr header;
+  std::memcpy(&header, head.data(), sizeof header);
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof(Elf64_Phdr)) return {};
+  for (unsigned index = 0; index < header.e_phnum && index < 64; ++index) {
+    const std::string entry = beginning(
+        file, static_cast<off_t>(header.e_phoff + index * sizeof(Elf64_Phdr)), sizeof(Elf64_Phdr));
+    if (entry.size() != sizeof(Elf64_Phdr)) return {};
+    Elf64_Phdr program;
+    std::memcpy(&program, entry.data(), sizeof program);
+    if (program.p_type != PT_INTERP || program.p_filesz == 0 || program.p_filesz > first_line)
+      continue;
+    const std::string name =
+        beginning(file, static_cast<off_t>(program.p_offset), program.p_filesz);
+    return name.substr(0, name.find('\0'));
+  }
+  return {};
+}
+
+[[noreturn]] void fail(const std::string& file, int number, const std::string& cause,
+                       const std::string& hint, int status) {
+  ErrorDetails details;
+  details.step = file;
+  details.syscall = number == 0 ? "" : "execve(2)";
+  details.number = number;
+  details.cause = cause;
+  details.hint = hint;
+  details.status = status;
+  throw Error(std::move(details));
+}
+
+// The file is there and the kernel says ENOENT: something that it needs is not.
+[[noreturn]] void fail_without_interpreter(const std::string& file) {
+  constexpr int number = ENOENT;
+  std::string script = file;
+  for (int level = 0; level <= nested_interpreters; ++level) {
+    const std::string interpreter = script_interpreter(script);
+    if (interpreter.empty()) break;
+    if (::access(interpreter.c_str(), F_OK) != 0)
+      fail(file, number, "its interpreter " + interpreter + " does not exist",
+           "install it in the image, or mend the #! line (a carriage return at its end?)",
+           exit_status::not_executable);
+    script = interpreter;
+  }
+  const std::string loader = loader_of(script);
+  if (!loader.empty())
+    fail(file, number, "its dynamic loader " + loader + " does not exist",
+         "link it statically, or use an image that has this C library",
+         exit_status::not_executable);
+  fail(file, number, "something it needs to start does not exist", {}, exit_status::not_executable);
+}
+
+[[noreturn]] void explain(const std::string& file, int number) {
+  switch (number) {
+    case ENOENT:
+      fail_without_interpreter(file);
+    case EACCES:
+      fail(file, number, "the app's user may not execute it",
+           "it must be executable for that user (chmod 755), so must its interpreter, and not on a "
+           "noexec mount",
+           exit_status::not_executable);
+    case ENOEXEC:
+      fail(file, number, "neither a program for this machine nor a script with a #! line", {},
+           exit_status::not_executable);
+    case E2BIG:
+      fail(file, number, "arguments and environment are too long", {}, exit_status::not_executable);
+    case EPERM:
+      fail(file, number,
+           "it has file capabilities that are not in the bounding set, or an LSM refuses",
+           "setcap -r " + file + ", or keep them with --keep-cap", exit_status::not_executable);
+    default:
+      fail(file, number, {}, {}, exit_status::not_executable);
+  }
+}
+
+std::vector<char*> pointers(const std::vector<std::string>& words) {
+  std::vector<char*> result;
+  // execve(2) takes them as char* and leaves them alone.
+  for (const std::string& word : words) result.push_back(const_cast<char*>(word.c_str()));
+  result.push_back(nullptr);
+  return result;
+}
+
+// The directory is there for others, but not for us: it says nothing about the command.
+bool is_missing(int number) {
+  return number == ENOENT || number == ENOTDIR;
+}
+
+}  // namespace
+
+CommandLookup find_command(const std::string& name, std::optional<std::string_view> path,
+                           const std::string& directory) {
+  CommandLookup found;
+  for (const std::string& file : candidates(name, path, directory)) {
+    struct stat status {};
+    if (::stat(file.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) continue;
+    found.exists = true;
+    if (!S_ISREG(status.st_mode)) continue;
+    if (::faccessat(AT_FDCWD, file.c_str(), X_OK, AT_EACCESS) != 0) continue;
+    found.file = file;
+    return found;
+  }
+  return found;
+}
+
+std::string interpreter_of(const std::string& file) {
+  std::string current = file;
+  for (int level = 0; level < nested_interpreters; ++level) {
+    const std::string next = script_interpreter(current);
+    if (next.empty()) break;
+    current = next;
+  }
+  return current;
+}
+
+void execute(const std::vector<std::string>& command, const std::vector<std::string>& environment) {
+  const std::vector<char*> arguments = pointers(command);
+  const std::vector<char*> variables = pointers(environment);
+  const std::string& name = command.front();
+  std::string refused;  // the first file that was there, but may not be executed
+  for (const std::string& file : candidates(name, variable(environment, "PATH"), {})) {
+    ::execve(file.c_str(), arguments.data(), variables.data());
+    const int number = errno;
+    const bool exists = ::faccessat(AT_FDCWD, file.c_str(), F_OK, AT_EACCESS) == 0;
+    if (!exists && (is_missing(number) || number == EACCES)) {
+      // With '/' in the name there was one place to look, and it could not be entered.
+      if (number == EACCES && name.find('/') != std::string::npos)
+        fail(file, number, "the app's user may not enter its directory", {},
+             exit_status::not_executable);
+      continue;
+    }
+    struct stat status {};
+    if (number == EACCES && name.find('/') == std::string::npos) {
+      if (refused.empty() && ::stat(file.c_str(), &status) == 0 && !S_ISDIR(status.st_mode))
+        refused = file;
+      continue;
+    }
+    explain(file, number);
+  }
+  if (!refused.empty()) explain(refused, EACCES);
+  fail(name.empty() ? "\"\"" : name, 0, "command not found",
+       name.find('/') == std::string::npos ? "it was looked for along PATH as the app's user" : "",
+       exit_status::not_found);
+}
+
+namespace steps {
+
+void examine_exec(const Launch& launch, Findings& findings) {
+  const Plan& plan = launch.plan;
+  const std::string& name = plan.command.front();
+  StepFinding finding{.name = "exec", .detail = "become " + name, .syscall = "execve(2)"};
+  const CommandLookup found = find_command(name, variable(plan.environment, "PATH"),
+                                           plan.directory.value_or(std::string()));
+  if (found.file && *found.file != name) finding.detail += " (" + *found.file + ")";
+  // Who can search every directory sees at least what the app's user will see; others must wait for
+  // execve(2) itself.
+  const Credentials& me = launch.caller.credentials;
+  const bool sees_all = me.capabilities.effective.has(Capability::dac_read_search) ||
+                        me.capabilities.effective.has(Capability::dac_override) ||
+                        me.uid.effective == plan.identity.uid;
+  if (!plan.command_refusal.empty()) {
+    finding.state = StepState::blocked;
+    finding.reason = plan.command_refusal;
+  } else if (!found.file && sees_all) {
+    finding.state = StepState::blocked;
+    finding.reason = name + (found.exists ? ": not executable" : ": command not found");
+    finding.status = found.exists ? exit_status::not_executable : exit_status::not_found;
+  }
+  findings.push_back(std::move(finding));
+}
+
+void apply_exec(const Launch& launch) {
+  execute(launch.plan.command, launch.plan.environment);
+}
+
+}  // namespace steps
+
+}  // namespace stepdown

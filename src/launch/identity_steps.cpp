@@ -1,0 +1,192 @@
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "capability/apply.h"
+#include "launch/identity_calls.h"
+#include "launch/steps.h"
+#include "sys/fd.h"
+
+namespace stepdown::steps {
+
+namespace {
+
+std::string number(Uid id) {
+  return std::to_string(raw(id));
+}
+std::string number(Gid id) {
+  return std::to_string(raw(id));
+}
+
+bool groups_are_right(const Launch& launch) {
+  const Identity& identity = launch.plan.identity;
+  return same_groups(launch.caller.credentials.groups, identity.groups, identity.gid);
+}
+
+bool gid_is_right(const Launch& launch) {
+  return launch.caller.credentials.gid.all_are(launch.plan.identity.gid);
+}
+
+bool uid_is_right(const Launch& launch) {
+  return launch.caller.credentials.uid.all_are(launch.plan.identity.uid);
+}
+
+constexpr const char* filtered =
+    "the capability is held, yet the call is refused: a seccomp filter, an LSM or "
+    "/proc/self/setgroups (user_namespaces(7)) forbids it";
+
+// The id has a meaning in this user namespace. Without /proc nobody can say; the call will.
+bool is_mapped(const char* map, std::uint32_t id) {
+  const sys::Fd file(::open(map, O_RDONLY | O_CLOEXEC));
+  if (!file) return true;
+  std::string text;
+  char buffer[4096];
+  for (ssize_t length = 0; (length = ::read(file.get(), buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<std::size_t>(length));
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  std::uint32_t field[3] = {};
+  while (at < end) {
+    for (std::uint32_t& value : field) {
+      while (at < end && *at == ' ') ++at;
+      const auto [stop, failure] = std::from_chars(at, end, value);
+      if (failure != std::errc{}) return false;
+      at = stop;
+    }
+    if (id >= field[0] && id - field[0] < field[2]) return true;
+    while (at < end && *at == '\n') ++at;
+  }
+  return false;
+}
+
+void block_unmapped(StepFinding& finding, const char* map, std::uint32_t id) {
+  if (finding.state != StepState::to_do || is_mapped(map, id)) return;
+  finding.state = StepState::blocked;
+  finding.reason = "id " + std::to_string(id) + " is not mapped in this user namespace (" + map +
+                   "): give the engine a range that has it";
+}
+
+void block_if_refused(StepFinding& finding, bool refused) {
+  if (!refused) return;
+  finding.state = StepState::blocked;
+  finding.reason = filtered;
+}
+
+void need(StepFinding& finding, const char* capability) {
+  finding.state = StepState::blocked;
+  finding.needs = {capability};
+  finding.reason = std::string("CAP_") + capability + " is not held";
+}
+
+}  // namespace
+
+void set_groups(const std::vector<Gid>& groups) {
+  std::vector<gid_t> numbers;
+  for (const Gid gid : groups) numbers.push_back(raw(gid));
+  if (::setgroups(numbers.size(), numbers.data()) != 0)
+    throw_errno("groups", "setgroups(2)", list(groups));
+}
+
+void set_gid(Gid gid) {
+  if (::setresgid(raw(gid), raw(gid), raw(gid)) != 0)
+    throw_errno("gid", "setresgid(2)", number(gid));
+}
+
+void set_uid(Uid uid) {
+  if (::setresuid(raw(uid), raw(uid), raw(uid)) != 0)
+    throw_errno("uid", "setresuid(2)", number(uid));
+}
+
+void become(const Identity& identity, const Credentials& now) {
+  if (!same_groups(now.groups, identity.groups, identity.gid)) set_groups(identity.groups);
+  if (!now.gid.all_are(identity.gid)) set_gid(identity.gid);
+  if (!now.uid.all_are(identity.uid)) set_uid(identity.uid);
+}
+
+void examine_groups(const Launch& launch, Findings& findings) {
+  const Plan& plan = launch.plan;
+  StepFinding finding{.name = "groups",
+                      .detail = "set the groups " + list(plan.identity.groups),
+                      .syscall = "setgroups(2)"};
+  if (groups_are_right(launch)) {
+    finding.state = StepState::already;
+    if (!plan.undroppable_groups.empty())
+      finding.reason = "the groups " + list(plan.undroppable_groups) +
+                       " are more than planned and can't be dropped without CAP_SETGID; ";
+    if (!plan.missing_groups.empty())
+      finding.reason += "the groups " + list(plan.missing_groups) +
+                        " are the account's and can't be added without CAP_SETGID; ";
+    if (!finding.reason.empty()) {
+      finding.state = StepState::moot;
+      finding.reason += "accepted, since the caller is not root";
+    }
+  } else if (!launch.caller.credentials.capabilities.effective.has(Capability::setgid)) {
+    need(finding, "SETGID");
+  } else {
+    // More groups than there can be: EINVAL says that only the number was wrong.
+    block_if_refused(finding, ::setgroups(NGROUPS_MAX + 1, nullptr) == 0 || errno != EINVAL);
+    for (const Gid gid : plan.identity.groups)
+      block_unmapped(finding, "/proc/self/gid_map", raw(gid));
+  }
+  findings.push_back(std::move(finding));
+}
+
+void apply_groups(const Launch& launch) {
+  set_groups(launch.plan.identity.groups);
+}
+
+void examine_gid(const Launch& launch, Findings& findings) {
+  const Gid gid = launch.plan.identity.gid;
+  const Credentials& me = launch.caller.credentials;
+  StepFinding finding{
+      .name = "gid", .detail = "become gid " + number(gid), .syscall = "setresgid(2)"};
+  if (gid_is_right(launch)) {
+    finding.state = StepState::already;
+  } else if (me.capabilities.effective.has(Capability::setgid)) {
+    // -1 leaves all three as they are (setresgid(2)).
+    constexpr gid_t same = static_cast<gid_t>(-1);
+    block_if_refused(finding, ::setresgid(same, same, same) != 0);
+    block_unmapped(finding, "/proc/self/gid_map", raw(gid));
+  } else if (!me.gid.any_is(gid)) {
+    need(finding, "SETGID");
+  }
+  findings.push_back(std::move(finding));
+}
+
+void apply_gid(const Launch& launch) {
+  set_gid(launch.plan.identity.gid);
+}
+
+void examine_uid(const Launch& launch, Findings& findings) {
+  const Plan& plan = launch.plan;
+  const Uid uid = plan.identity.uid;
+  const Credentials& me = launch.caller.credentials;
+  StepFinding finding{
+      .name = "uid", .detail = "become uid " + number(uid), .syscall = "setresuid(2)"};
+  finding.reason = plan.identity_note;
+  if (uid_is_right(launch)) {
+    finding.state = plan.keeps_caller ? StepState::moot : StepState::already;
+  } else if (me.capabilities.effective.has(Capability::setuid)) {
+    constexpr uid_t same = static_cast<uid_t>(-1);
+    block_if_refused(finding, ::setresuid(same, same, same) != 0);
+    block_unmapped(finding, "/proc/self/uid_map", raw(uid));
+  } else if (!me.uid.any_is(uid)) {
+    need(finding, "SETUID");
+  }
+  findings.push_back(std::move(finding));
+}
+
+void apply_uid(const Launch& launch) {
+  // What is kept, and SETPCAP for the steps that lock the door, must survive 0 → N.
+  const bool carry =
+      launch.plan.drop_privileges && (!launch.plan.keep.empty() || can_lock(launch.caller));
+  if (carry) capability::keep_over_setuid(true);
+  set_uid(launch.plan.identity.uid);
+  if (carry) capability::keep_over_setuid(false);
+}
+
+}  // namespace stepdown::steps

@@ -1,0 +1,214 @@
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "launch/scout.h"
+#include "launch/steps.h"
+#include "stepdown/error.h"
+#include "stepdown/ownership.h"
+
+namespace stepdown::steps {
+
+namespace {
+
+Owner target(const Plan& plan) {
+  return {plan.identity.uid, plan.identity.gid};
+}
+
+std::string text(Owner owner) {
+  return std::to_string(raw(owner.uid)) + ":" + std::to_string(raw(owner.gid));
+}
+
+bool holds_chown(const Launch& launch) {
+  return launch.caller.credentials.capabilities.effective.has(Capability::chown);
+}
+
+// --- stdio ---
+
+enum class Stream { leave, pipe, terminal };
+
+// The app could not open this fd again through /dev/stdout, and it is stepdown's to change: a pipe
+// that root made for it, or the terminal of a session that stepdown leads. Another session's
+// terminal must not be given away: whoever gets it reads and writes what other programs do there.
+Stream classify(int fd, const Plan& plan) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || status.st_uid != raw(root_uid) || plan.identity.uid == root_uid)
+    return Stream::leave;
+  if (S_ISFIFO(status.st_mode)) {
+    const bool right = status.st_gid == raw(plan.identity.gid) &&
+                       (status.st_mode & 07777) == (fd == 0 ? 0640U : 0620U);
+    return right ? Stream::leave : Stream::pipe;
+  }
+  if (S_ISCHR(status.st_mode) && ::isatty(fd) == 1 && ::getsid(0) == ::getpid() &&
+      ::tcgetsid(fd) == ::getpid())
+    return Stream::terminal;
+  return Stream::leave;
+}
+
+// Never fatal: the app still has the descriptor itself.
+void give_stream(const Launch& launch, int fd) {
+  const Identity& identity = launch.plan.identity;
+  const Stream stream = classify(fd, launch.plan);
+  int result = 0;
+  if (stream == Stream::pipe) {
+    // The group alone: the app may open it, and can't chmod it for others or read its own output.
+    result = ::fchown(fd, static_cast<uid_t>(-1), raw(identity.gid));
+    if (result == 0) result = ::fchmod(fd, fd == 0 ? 0640 : 0620);
+  } else if (stream == Stream::terminal) {
+    result = ::fchown(fd, raw(identity.uid), static_cast<gid_t>(-1));
+  }
+  if (result != 0 && launch.log)
+    launch.log(LogLevel::info, "descriptor " + std::to_string(fd) +
+                                   " could not be handed over; the app can write to it, but not "
+                                   "open it again");
+}
+
+// --- owned paths ---
+
+// Before the walk: the app's user can write at the top, so not holding CAP_CHOWN is no obstacle.
+bool already_writable(const Launch& launch, const std::string& path) {
+  if (!can_scout(launch.plan, launch.caller)) return false;
+  const auto answer = scout(launch.plan, [&path] {
+    const auto reason = not_writable_reason(path);
+    return reason ? std::vector<std::string>{*reason} : std::vector<std::string>{};
+  });
+  return answer.empty();
+}
+
+bool caller_is_target(const Launch& launch) {
+  return launch.caller.credentials.uid.effective == launch.plan.identity.uid;
+}
+
+StepFinding look_at(const Launch& launch, const OwnedPath& own) {
+  StepFinding finding{.name = "own " + own.path, .syscall = "fchownat(2)"};
+  const Owner owner = target(launch.plan);
+  const OwnedPathSurvey survey = survey_owned_path(own, owner);
+  using Kind = OwnedPathSurvey::Kind;
+  finding.detail = survey.kind == Kind::missing ? "create " + own.path : "hand over " + own.path;
+  if (survey.owner) finding.detail += " (now " + text(*survey.owner) + ")";
+  if (survey.kind == Kind::already_right || survey.kind == Kind::world_writable) {
+    finding.state = StepState::already;
+    if (survey.kind == Kind::world_writable)
+      finding.reason = "writable for everyone: left as it is";
+    return finding;
+  }
+  if (survey.kind == Kind::missing && caller_is_target(launch)) return finding;
+  if (!holds_chown(launch)) {
+    if (survey.kind != Kind::missing && already_writable(launch, own.path)) {
+      finding.state = StepState::moot;
+      finding.reason = "CAP_CHOWN is not held; the app can already write there";
+      return finding;
+    }
+    finding.state = StepState::blocked;
+    finding.needs = {"CHOWN"};
+    finding.reason = "CAP_CHOWN is not held";
+  }
+  if (survey.read_only_mount) {
+    finding.state = StepState::blocked;
+    finding.needs.clear();
+    finding.reason = "read-only mount: mount a volume there, or docker: --tmpfs " + own.path;
+  } else if (survey.needs_dac_read_search) {
+    finding.state = StepState::blocked;
+    finding.needs.emplace_back("DAC_READ_SEARCH");
+    finding.reason = "the directory can't be listed without CAP_DAC_READ_SEARCH";
+  }
+  return finding;
+}
+
+// A line on the terminal, from the second second on; wiped when the walk is done.
+class Progress {
+ public:
+  explicit Progress(std::string path) : path_(std::move(path)) {}
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress() {
+    if (shown_) std::fputs("\r\033[K", stderr);
+  }
+  void operator()(const HandOverReport& report) {
+    const auto now = Clock::now();
+    if (now < next_) return;
+    next_ = now + std::chrono::milliseconds(200);
+    if (!terminal_) return;
+    std::fprintf(stderr, "\rstepdown: --own %s: %llu entries, %llu handed over", path_.c_str(),
+                 static_cast<unsigned long long>(report.entries),
+                 static_cast<unsigned long long>(report.changed));
+    shown_ = true;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string path_;
+  Clock::time_point next_ = Clock::now() + std::chrono::seconds(1);
+  bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  bool shown_ = false;
+};
+
+void tell(const Launch& launch, const std::string& path, const HandOverReport& report) {
+  if (!launch.log) return;
+  const std::string step = "--own " + path + ": ";
+  launch.log(LogLevel::info, step + std::to_string(report.changed) + " of " +
+                                 std::to_string(report.entries) + " entries handed over");
+  if (report.hard_links != 0)
+    launch.log(LogLevel::warning,
+               step + std::to_string(report.hard_links) +
+                   " hard links to others' files were left alone, the first is " +
+                   report.first_hard_link);
+  if (report.unchangeable != 0)
+    launch.log(LogLevel::info, step + std::to_string(report.unchangeable) +
+                                   " entries can't be changed here; the app can write to them");
+  if (report.other_mounts != 0)
+    launch.log(LogLevel::info,
+               step + std::to_string(report.other_mounts) + " mounts below it were left alone");
+  if (report.devices != 0)
+    launch.log(LogLevel::info, step + std::to_string(report.devices) + " devices were left alone");
+}
+
+}  // namespace
+
+void examine_stdio(const Launch& launch, Findings& findings) {
+  if (!launch.plan.own_stdio) return;
+  StepFinding finding{.name = "own-stdio",
+                      .detail = "let the app open /dev/stdin, stdout and stderr again",
+                      .state = StepState::already,
+                      .syscall = "fchown(2)"};
+  for (int fd = 0; fd <= 2; ++fd)
+    if (classify(fd, launch.plan) != Stream::leave) finding.state = StepState::to_do;
+  if (finding.state == StepState::to_do && !holds_chown(launch)) {
+    finding.state = StepState::moot;
+    finding.reason = "CAP_CHOWN is not held; the app can use the descriptors as they are";
+  }
+  findings.push_back(std::move(finding));
+}
+
+void apply_stdio(const Launch& launch) {
+  for (int fd = 0; fd <= 2; ++fd) give_stream(launch, fd);
+}
+
+void examine_own(const Launch& launch, Findings& findings) {
+  for (const OwnedPath& own : launch.plan.own) {
+    try {
+      findings.push_back(look_at(launch, own));
+    } catch (const Error& error) {
+      // A path that is refused blocks the plan like everything else, so that all is told at once.
+      findings.push_back({.name = "own " + own.path,
+                          .detail = "hand over " + own.path,
+                          .state = StepState::blocked,
+                          .reason = error.what()});
+    }
+  }
+}
+
+void apply_own(const Launch& launch) {
+  for (const OwnedPath& own : launch.plan.own) {
+    if (look_at(launch, own).state != StepState::to_do) continue;
+    Progress progress(own.path);
+    const HandOverTarget to{target(launch.plan), launch.plan.identity.groups};
+    tell(launch, own.path,
+         hand_over(own, to, [&progress](const HandOverReport& report) { progress(report); }));
+  }
+}
+
+}  // namespace stepdown::steps

@@ -1,0 +1,54 @@
+#include "launch/steps.h"
+
+namespace stepdown {
+
+namespace {
+
+using namespace steps;
+
+// Everything between root and the app, in the only correct order. `plan` explains this list, `run`
+// walks it. A step that can't be done stops the launch; nothing is retried and nothing is skipped.
+constexpr Step steps_in_order[] = {
+    // While CAP_CHOWN and CAP_FOWNER are still held: what the app will write to becomes its own.
+    {"own-stdio", examine_stdio, apply_stdio},
+    {"own", examine_own, apply_own},
+    // Nothing to do: the capability a port needs is kept by the steps below.
+    {"port", examine_ports, nullptr},
+    // Groups before ids: setgroups(2) and setresgid(2) need CAP_SETGID, which setresuid(2) takes.
+    {"groups", examine_groups, apply_groups},
+    {"gid", examine_gid, apply_gid},
+    // From here on the uid is the app's. 0 to N clears ambient and effective, so the capability
+    // work
+    // comes after it, with the permitted set carried over by PR_SET_KEEPCAPS.
+    {"uid", examine_uid, apply_uid},
+    // Permitted shrinks to what is kept and SETPCAP, which the next three steps need in effective.
+    // Inheritable grows now: it can't gain what has left the bounding set.
+    {"narrow", examine_narrow, apply_narrow},
+    {"bounding", examine_bounding, apply_bounding},
+    // Ambient needs permitted and inheritable, and comes before the securebit that forbids raising.
+    {"ambient", examine_ambient, apply_ambient},
+    {"securebits", examine_securebits, apply_securebits},
+    // The last privilege goes: SETPCAP.
+    {"capabilities", examine_capabilities, apply_capabilities},
+    // Before execve(2), or a "+ep" file could still give back what the bounding set holds.
+    {"no-new-privs", examine_no_new_privs, apply_no_new_privs},
+    // As the app's user, who must be able to enter the directory.
+    {"directory", examine_directory, apply_directory},
+    {"umask", examine_umask, apply_umask},
+    {"descriptors", examine_descriptors, apply_descriptors},
+    // The kernel is asked whether all of the above is so, and root is tried for once more.
+    {"verify", examine_verify, apply_verify},
+    // Can the app, as it now is, write and read where it must?
+    {"access", examine_access, apply_access},
+    // Filters last: they could refuse the calls above. A filter is verified by its return value.
+    {"filter", examine_filter, apply_filter},
+    {"exec", examine_exec, apply_exec},
+};
+
+}  // namespace
+
+std::span<const Step> sequence() {
+  return steps_in_order;
+}
+
+}  // namespace stepdown

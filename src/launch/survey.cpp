@@ -1,0 +1,108 @@
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "launch/exec.h"
+#include "plan/environment.h"
+#include "stepdown/error.h"
+#include "stepdown/launch.h"
+#include "sys/fd.h"
+
+namespace stepdown {
+
+namespace {
+
+constexpr int first_listen_fd = 3;  // sd_listen_fds(3), SD_LISTEN_FDS_START
+
+template <typename Number>
+std::optional<Number> parse(std::string_view text) {
+  Number value{};
+  const char* const end = text.data() + text.size();
+  const auto [stop, failure] = std::from_chars(text.data(), end, value);
+  if (failure != std::errc{} || stop != end) return std::nullopt;
+  return value;
+}
+
+// Socket activation: the descriptors are ours to pass on when LISTEN_PID names this process, since
+// execve(2) keeps the pid. What an image's ENV claims counts only as far as descriptors are open.
+std::vector<int> listen_fds(const Caller& caller) {
+  const auto pid = parse<pid_t>(variable(caller.environment, "LISTEN_PID").value_or(""));
+  const auto count = parse<int>(variable(caller.environment, "LISTEN_FDS").value_or(""));
+  std::vector<int> fds;
+  if (!pid || !count || *pid != caller.pid) return fds;
+  for (int fd = first_listen_fd; fd - first_listen_fd < *count && ::fcntl(fd, F_GETFD) >= 0; ++fd)
+    fds.push_back(fd);
+  return fds;
+}
+
+std::string small_file(const char* path) {
+  const sys::Fd file(::open(path, O_RDONLY | O_CLOEXEC));
+  char buffer[256];
+  const ssize_t length = file ? ::read(file.get(), buffer, sizeof buffer) : 0;
+  return {buffer, length > 0 ? static_cast<std::size_t>(length) : 0};
+}
+
+// The map of the initial namespace, and of children that mirror it (user_namespaces(7)).
+bool is_mapped_namespace() {
+  const std::string map = small_file("/proc/self/uid_map");
+  return !map.empty() && map.find("4294967295") == std::string::npos;
+}
+
+// NS_GET_USERNS answers EPERM when the owner of the network namespace lies above this user
+// namespace (ioctl_ns(2)).
+bool is_foreign_network_namespace() {
+  const sys::Fd network(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!network) return false;
+  const sys::Fd owner(::ioctl(network.get(), NS_GET_USERNS));
+  return !owner && errno == EPERM;
+}
+
+}  // namespace
+
+Caller survey_caller(char** environment) {
+  Caller caller;
+  caller.credentials = own_credentials();
+  caller.securebits = own_securebits();
+  // umask(2) can only be read by setting it.
+  caller.umask = ::umask(077);
+  if (caller.umask > 0777 || ::umask(caller.umask) != 077) throw_errno("umask", "umask(2)");
+  struct stat status {};
+  if (::stat(".", &status) == 0) caller.directory = {status.st_dev, status.st_ino};
+  caller.pid = ::getpid();
+  for (char** entry = environment; *entry != nullptr; ++entry)
+    caller.environment.emplace_back(*entry);
+  caller.listen_fds = listen_fds(caller);
+  return caller;
+}
+
+Host survey_host(const Options& options, const Caller& caller) {
+  Host host;
+  if (!options.ports.empty()) {
+    std::string start = small_file("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    while (!start.empty() && start.back() == '\n') start.pop_back();
+    host.unprivileged_port_start = parse<std::uint32_t>(start);
+  }
+  if (!options.ports.empty() || options.user_of) host.mapped_user_namespace = is_mapped_namespace();
+  if (!options.ports.empty() && host.mapped_user_namespace)
+    host.foreign_network_namespace = is_foreign_network_namespace();
+  if (options.user_of)
+    host.user_of_owner = owner_of_path("--user-of " + *options.user_of, *options.user_of);
+  if (options.command.empty()) return host;
+
+  // The environment that counts for PATH is the app's.
+  Environment environment = caller.environment;
+  for (const auto& [name, value] : options.environment) set_variable(environment, name, value);
+  const CommandLookup found = find_command(options.command.front(), variable(environment, "PATH"),
+                                           options.directory.value_or(std::string()));
+  if (!found.file) return host;
+  host.command_file = interpreter_of(*found.file);
+  host.command_capabilities = read_file_capabilities(host.command_file);
+  return host;
+}
+
+}  // namespace stepdown
