@@ -1,0 +1,18 @@
+// Messages: spdlog lives here alone. Nothing is set up until there is something to say, because a
+// launch that goes well says nothing.
+#pragma once
+
+#include <string_view>
+
+#include "stepdown/options.h"
+
+namespace stepdown::cli {
+
+// Takes --log-level, --log-format and --log-file; before it, warnings and errors go to stderr as
+// text. Error: the file can't be opened.
+void configure_log(const Options& options);
+
+// "stepdown: TEXT", or one line of JSON: {"time","level","msg"}.
+void write_log(LogLevel level, std::string_view text);
+
+}  // namespace stepdown::cli

@@ -1,0 +1,147 @@
+#include "cli/parser.h"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+
+#include "cli/output.h"
+#include "cli/version.h"
+#include "stepdown/error.h"
+
+namespace stepdown::cli {
+
+namespace {
+
+constexpr const char* step = "words";
+
+const char* const run_footer =
+    "Other commands: plan (the same words: what would be done, nothing is), check (judges running\n"
+    "processes), run (this one, by its name). Under the name gosu or su-exec: their grammar.\n"
+    "Exit status: 125 stepdown failed or refused, 126 the command can't be executed, 127 it was "
+    "not\n"
+    "found, else the command's own. All options: --help-all, stepdown(1).";
+const char* const plan_footer =
+    "Exit status: 0 the plan can be carried out here, 1 a step is blocked, 125 bad words.";
+
+bool mentions(const Words& words, const std::string& name) {
+  return std::any_of(words.begin(), words.end(),
+                     [&name](const std::string& word) { return word.starts_with(name); });
+}
+
+// CLI11 compares every new option with every other, which would be the dearest thing a launch does:
+// options that no word mentions are left out, unless the help is to list them.
+void add_options(CLI::App& app, Options& options, const Words& words, bool all) {
+  for (const OptionRow& row : option_table()) {
+    const std::string name = "--" + std::string(row.name);
+    if (!all && !mentions(words, name)) continue;
+    CLI::Option* option = nullptr;
+    if (row.kind == OptionRow::Kind::flag) {
+      option = app.add_flag_callback(
+          name, [&options, &row] { row.set(options, {}); }, std::string(row.help));
+      option->disable_flag_override();
+    } else {
+      const auto take = [&options, &row](const CLI::results_t& values) {
+        for (const std::string& value : values) row.set(options, value);
+        return true;
+      };
+      option = app.add_option(name, take, std::string(row.help));
+      // One value each time: a list must not eat the words that follow.
+      option->type_name(std::string(row.metavar))->expected(1)->allow_extra_args(false);
+      if (row.kind == OptionRow::Kind::list)
+        option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    }
+    if (!row.common) option->group("More options");
+  }
+}
+
+// Options, user, command: CLI11 knows of the options alone.
+class Usage : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App*, std::string name) const override {
+    return "Usage: " + name + " [OPTIONS] USER[:GROUP] [--] COMMAND [ARG...]\n       " + name +
+           " [OPTIONS] --user USER[:GROUP] [--] COMMAND [ARG...]\n";
+  }
+};
+
+void hide_rare_options(CLI::App& app) {
+  for (CLI::Option* option : app.get_options())
+    if (option->get_group() == "More options") option->group("");
+}
+
+// CLI11 takes the next word as the value where nothing stands after the sign.
+void refuse_empty_values(const Words& words, std::size_t count) {
+  for (std::size_t index = 0; index < count; ++index) {
+    const std::string& word = words[index];
+    if (word.starts_with("--") && word.find('=') == word.size() - 1)
+      refuse(step, word + " has no value");
+  }
+}
+
+// What CLI11 left over: the user (unless an option names one) and the command.
+void take_rest(const Words& words, std::vector<std::string> rest, Options& options) {
+  refuse_empty_values(words, words.size() - rest.size());
+  const bool marked = !rest.empty() && rest.front() == "--";
+  if (marked)
+    rest.erase(rest.begin());
+  else if (!rest.empty() && rest.front().size() > 1 && rest.front().starts_with('-'))
+    refuse(
+        step, "unknown option " + rest.front(),
+        "stepdown --help-all lists the options; a command that starts with a dash comes after --");
+  if (!options.user && !options.user_of && !options.user_env && !rest.empty()) {
+    options.user = rest.front();
+    rest.erase(rest.begin());
+    if (!marked && !rest.empty()) {
+      if (rest.front() == "--")
+        rest.erase(rest.begin());
+      else if (rest.front().size() > 1 && rest.front().starts_with('-'))
+        refuse(step, rest.front() + " stands after the user",
+               "options come before the user; a command that starts with a dash comes after --");
+    }
+  }
+  options.command = std::move(rest);
+}
+
+}  // namespace
+
+std::optional<ParsedWords> parse_words(const Words& words, bool plan) {
+  ParsedWords parsed;
+  CLI::App app(plan ? "Prints what would be done, does nothing."
+                    : "Steps this process down from root, for good, and becomes the command.",
+               plan ? "stepdown plan" : "stepdown");
+  bool help = false;
+  bool help_all = false;
+  bool version = false;
+  app.set_help_flag("");
+  app.formatter(std::make_shared<Usage>());
+  app.add_flag("-h,--help", help, "the options that most people need");
+  app.add_flag("--help-all", help_all, "all options");
+  if (plan)
+    app.add_flag("--json", parsed.json, "a JSON document instead of a table");
+  else
+    app.add_flag("--version", version, "version, libraries and build");
+  // Also where the word is the command's: then the whole table is there and does no harm.
+  const bool asks_for_help = mentions(words, "--help") || mentions(words, "-h");
+  add_options(app, parsed.options, words, asks_for_help);
+  app.prefix_command();
+  app.footer(plan ? plan_footer : run_footer);
+  try {
+    // It takes them from the back.
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+  } catch (const CLI::ParseError& error) {
+    refuse(step, error.what(), "stepdown --help-all lists the options");
+  }
+  if (version) {
+    write_out(version_text());
+    return std::nullopt;
+  }
+  if (help || help_all) {
+    if (!help_all) hide_rare_options(app);
+    write_out(app.help());
+    return std::nullopt;
+  }
+  take_rest(words, app.remaining(), parsed.options);
+  return parsed;
+}
+
+}  // namespace stepdown::cli

@@ -1,0 +1,18 @@
+#include "cli/commands.h"
+#include "cli/launching.h"
+#include "cli/output.h"
+#include "cli/parser.h"
+#include "cli/plan_report.h"
+
+namespace stepdown::cli {
+
+int plan_command(const Words& words) {
+  const std::optional<ParsedWords> parsed = parse_words(words, true);
+  if (!parsed) return 0;
+  const Launch launch = prepare(parsed->options);
+  const std::vector<StepFinding> findings = examine(launch);
+  write_out(parsed->json ? plan_json(launch.plan, findings) : plan_table(launch.plan, findings));
+  return is_blocked(findings) ? 1 : 0;
+}
+
+}  // namespace stepdown::cli

@@ -1,0 +1,82 @@
+#include <nlohmann/json.hpp>
+
+#include "cli/plan_report.h"
+
+namespace stepdown::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* word(StepState state) {
+  switch (state) {
+    case StepState::already:
+      return "already";
+    case StepState::to_do:
+      return "to-do";
+    case StepState::moot:
+      return "moot";
+    case StepState::blocked:
+      break;
+  }
+  return "blocked";
+}
+
+const char* word(PortWay way) {
+  switch (way) {
+    case PortWay::unprivileged:
+      return "unprivileged";
+    case PortWay::ambient:
+      return "ambient";
+    case PortWay::file_capability:
+      return "file-capability";
+    case PortWay::blocked:
+      break;
+  }
+  return "blocked";
+}
+
+Json identity_json(const Identity& identity) {
+  Json groups = Json::array();
+  for (const Gid gid : identity.groups) groups.push_back(raw(gid));
+  return {{"user", identity.user},
+          {"uid", raw(identity.uid)},
+          {"gid", raw(identity.gid)},
+          {"groups", groups},
+          {"home", identity.home}};
+}
+
+}  // namespace
+
+std::string plan_json(const Plan& plan, const std::vector<StepFinding>& findings) {
+  Json own = Json::array();
+  for (const OwnedPath& path : plan.own) own.push_back(path.path + (path.recursive ? "" : ":top"));
+  Json ports = Json::array();
+  for (const PortUse& port : plan.ports)
+    ports.push_back({{"port", port.number},
+                     {"protocol", port.protocol == Protocol::udp ? "udp" : "tcp"},
+                     {"how", word(port.way)}});
+  Json keep = Json::array();
+  for (const Capability capability : plan.keep.members())
+    keep.push_back(capability_name(capability));
+  Json steps = Json::array();
+  for (const StepFinding& finding : findings)
+    steps.push_back({{"name", finding.name},
+                     {"detail", finding.detail},
+                     {"state", word(finding.state)},
+                     {"needs", finding.needs},
+                     {"reason", finding.reason}});
+  const Json document = {{"identity", identity_json(plan.identity)},
+                         {"command", plan.command},
+                         {"writable", plan.writable},
+                         {"own", own},
+                         {"ports", ports},
+                         {"capabilities", {{"keep", keep}}},
+                         {"no_new_privs", plan.no_new_privs},
+                         {"user_namespace", nullptr},
+                         {"steps", steps},
+                         {"ok", !is_blocked(findings)}};
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace stepdown::cli
