@@ -114,14 +114,16 @@ std::optional<ParsedWords> parse_words(const Words& words, bool plan) {
   bool version = false;
   app.set_help_flag("");
   app.formatter(std::make_shared<Usage>());
-  app.add_flag("-h,--help", help, "the options that most people need");
-  app.add_flag("--help-all", help_all, "all options");
+  // A word of the command may sound like it: then the whole table is there and does no harm.
+  const bool asks_for_help = mentions(words, "--help") || mentions(words, "-h");
+  if (asks_for_help) {
+    app.add_flag("-h,--help", help, "the options that most people need");
+    app.add_flag("--help-all", help_all, "all options");
+  }
   if (plan)
     app.add_flag("--json", parsed.json, "a JSON document instead of a table");
-  else
+  else if (asks_for_help || mentions(words, "--version"))
     app.add_flag("--version", version, "version, libraries and build");
-  // Also where the word is the command's: then the whole table is there and does no harm.
-  const bool asks_for_help = mentions(words, "--help") || mentions(words, "-h");
   add_options(app, parsed.options, words, asks_for_help);
   app.prefix_command();
   app.footer(plan ? plan_footer : run_footer);
