@@ -53,7 +53,8 @@ Host survey_host(const Options& options, const Caller& caller);
 std::vector<StepFinding> examine(const Launch& launch);
 bool is_blocked(const std::vector<StepFinding>& findings);
 // The message for a blocked plan: every blocked step, and lines to paste. Pure.
-std::string blocked_message(const std::vector<StepFinding>& findings, const Identity& identity);
+std::string blocked_message(const std::vector<StepFinding>& findings, const Identity& identity,
+                            const Caller& caller);
 
 // Examines, refuses as a whole if any step is blocked, else applies every step; the last one
 // becomes the app. Error: whatever went wrong; the app was not started.

@@ -52,6 +52,11 @@ struct OwnedPathSurvey {
 // ("--own /data") is in the message.
 OwnedPathSurvey survey_owned_path(const OwnedPath& own, Owner target);
 
+// By owner and mode bits alone, which is all there is to go by while nobody can become the target:
+// the target can write to what was surveyed.
+struct HandOverTarget;
+bool may_write_by_mode(const OwnedPathSurvey& survey, const HandOverTarget& target);
+
 // The uid and gid of the inode that `path` resolves to, by the same careful resolution (--user-of).
 // Error: it does not exist or can't be resolved.
 Owner owner_of_path(const std::string& step, const std::string& path);
@@ -83,6 +88,10 @@ HandOverReport hand_over(const OwnedPath& own, const HandOverTarget& target,
 // list and enter). Never follows a symlink below the top, stays on no particular mount. At most
 // `limit` of them, as "PATH (mode 0600, owner 0:0)".
 std::vector<std::string> unreadable_below(const std::string& path, std::size_t limit);
+
+// What to do about a read-only mount at `path`: "add a volume or --tmpfs PATH:uid=…,gid=…". A tmpfs
+// over a directory of the image is root's otherwise.
+std::string writable_mount_hint(const std::string& path, Owner target);
 
 // nullopt when this process, as it is now, can write at `path` (a directory: create entries in it;
 // a file: open it for writing); else the reason in words.

@@ -11,7 +11,7 @@ int plan_command(const Words& words) {
   if (!parsed) return 0;
   const Launch launch = prepare(parsed->options);
   const std::vector<StepFinding> findings = examine(launch);
-  write_out(parsed->json ? plan_json(launch.plan, findings) : plan_table(launch.plan, findings));
+  write_out(parsed->json ? plan_json(launch.plan, findings) : plan_table(launch, findings));
   return is_blocked(findings) ? 1 : 0;
 }
 

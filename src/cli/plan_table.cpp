@@ -27,7 +27,8 @@ std::string padded(std::string text, std::size_t width) {
 
 }  // namespace
 
-std::string plan_table(const Plan& plan, const std::vector<StepFinding>& findings) {
+std::string plan_table(const Launch& launch, const std::vector<StepFinding>& findings) {
+  const Plan& plan = launch.plan;
   const Identity& identity = plan.identity;
   std::string text = "app:";
   for (const std::string& argument : plan.command) text += " " + argument;
@@ -44,7 +45,7 @@ std::string plan_table(const Plan& plan, const std::vector<StepFinding>& finding
     if (!finding.reason.empty()) text += " (" + finding.reason + ")";
     text += "\n";
   }
-  if (is_blocked(findings)) text += blocked_message(findings, identity) + "\n";
+  if (is_blocked(findings)) text += blocked_message(findings, identity, launch.caller) + "\n";
   return text;
 }
 

@@ -33,7 +33,8 @@ std::string words(const std::vector<std::string>& capabilities, const char* befo
 
 }  // namespace
 
-std::string blocked_message(const std::vector<StepFinding>& findings, const Identity& identity) {
+std::string blocked_message(const std::vector<StepFinding>& findings, const Identity& identity,
+                            const Caller& caller) {
   std::vector<Row> rows;
   std::vector<std::string> capabilities;
   std::vector<const StepFinding*> others;
@@ -70,9 +71,13 @@ std::string blocked_message(const std::vector<StepFinding>& findings, const Iden
       text += "\n  " + finding->name + ": " + finding->reason;
   }
   if (capabilities.empty()) return text;
-  text += "\ndocker: " + words(capabilities, "--cap-add ", " ") + "     compose: cap_add: [" +
+  // What cap_add gives a container that starts as another user ends up in its bounding set alone.
+  const bool root_start = caller.credentials.uid.effective == root_uid;
+  const std::string start = root_start ? "" : "--user 0 ";
+  text += "\ndocker: " + start + words(capabilities, "--cap-add ", " ") +
+          "     compose: " + (root_start ? "" : "user: \"0\", ") + "cap_add: [" +
           words(capabilities, "", ", ") + "]";
-  if (others.empty())
+  if (others.empty() && !caller.credentials.uid.all_are(identity.uid))
     text += "\nor start as the user itself: --user " + std::to_string(raw(identity.uid)) + ":" +
             std::to_string(raw(identity.gid));
   return text;

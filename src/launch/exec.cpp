@@ -160,7 +160,12 @@ CommandLookup find_command(const std::string& name, std::optional<std::string_vi
   CommandLookup found;
   for (const std::string& file : candidates(name, path, directory)) {
     struct stat status {};
-    if (::stat(file.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) continue;
+    if (::stat(file.c_str(), &status) != 0) {
+      // Whatever else is the matter, it is not that there is no such file.
+      if (!is_missing(errno) && errno != EACCES) found.exists = true;
+      continue;
+    }
+    if (S_ISDIR(status.st_mode)) continue;
     found.exists = true;
     if (!S_ISREG(status.st_mode)) continue;
     if (::faccessat(AT_FDCWD, file.c_str(), X_OK, AT_EACCESS) != 0) continue;

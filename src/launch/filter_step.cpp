@@ -19,6 +19,8 @@ void examine_filter(const Launch& launch, Findings& findings) {
   findings.push_back(std::move(finding));
 }
 
-void apply_filter(const Launch&) { seccomp::refuse_terminal_injection(); }
+void apply_filter(const Launch&) {
+  seccomp::refuse_terminal_injection();
+}
 
 }  // namespace stepdown::steps

@@ -1,7 +1,9 @@
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -68,18 +70,29 @@ void give_stream(const Launch& launch, int fd) {
 
 // --- owned paths ---
 
-// Before the walk: the app's user can write at the top, so not holding CAP_CHOWN is no obstacle.
-bool already_writable(const Launch& launch, const std::string& path) {
-  if (!can_scout(launch.plan, launch.caller)) return false;
-  const auto answer = scout(launch.plan, [&path] {
-    const auto reason = not_writable_reason(path);
-    return reason ? std::vector<std::string>{*reason} : std::vector<std::string>{};
-  });
-  return answer.empty();
+HandOverTarget receiver(const Launch& launch) {
+  return {target(launch.plan), launch.plan.identity.groups};
 }
 
-bool caller_is_target(const Launch& launch) {
-  return launch.caller.credentials.uid.effective == launch.plan.identity.uid;
+// Before the walk: the app's user can write at the top, so not holding CAP_CHOWN is no obstacle.
+bool already_writable(const Launch& launch, const std::string& path,
+                      const OwnedPathSurvey& survey) {
+  if (survey.kind == OwnedPathSurvey::Kind::missing) return false;
+  if (!can_scout(launch.plan, launch.caller)) return may_write_by_mode(survey, receiver(launch));
+  return scout(launch.plan,
+               [&path] {
+                 const auto reason = not_writable_reason(path);
+                 return reason ? std::vector<std::string>{*reason} : std::vector<std::string>{};
+               })
+      .empty();
+}
+
+// A caller who is the app's user may create what is missing where it may write, and owns it then.
+bool can_create(const Launch& launch, std::string path) {
+  if (launch.caller.credentials.uid.effective != launch.plan.identity.uid) return false;
+  while (path.size() > 1 && ::faccessat(AT_FDCWD, path.c_str(), F_OK, AT_EACCESS) != 0)
+    path.resize(std::max<std::size_t>(path.rfind('/'), 1));
+  return !not_writable_reason(path);
 }
 
 StepFinding look_at(const Launch& launch, const OwnedPath& own) {
@@ -89,31 +102,26 @@ StepFinding look_at(const Launch& launch, const OwnedPath& own) {
   using Kind = OwnedPathSurvey::Kind;
   finding.detail = survey.kind == Kind::missing ? "create " + own.path : "hand over " + own.path;
   if (survey.owner) finding.detail += " (now " + text(*survey.owner) + ")";
-  if (survey.kind == Kind::already_right || survey.kind == Kind::world_writable) {
+  if (survey.read_only_mount) {
+    finding.state = StepState::blocked;
+    finding.reason = "read-only mount: " + writable_mount_hint(own.path, owner);
+  } else if (survey.kind == Kind::already_right || survey.kind == Kind::world_writable) {
     finding.state = StepState::already;
     if (survey.kind == Kind::world_writable)
       finding.reason = "writable for everyone: left as it is";
-    return finding;
-  }
-  if (survey.kind == Kind::missing && caller_is_target(launch)) return finding;
-  if (!holds_chown(launch)) {
-    if (survey.kind != Kind::missing && already_writable(launch, own.path)) {
-      finding.state = StepState::moot;
-      finding.reason = "CAP_CHOWN is not held; the app can already write there";
-      return finding;
+  } else if (holds_chown(launch)) {
+    if (survey.needs_dac_read_search) {
+      finding.state = StepState::blocked;
+      finding.needs = {"DAC_READ_SEARCH"};
+      finding.reason = "the directory can't be listed without CAP_DAC_READ_SEARCH";
     }
+  } else if (already_writable(launch, own.path, survey)) {
+    finding.state = StepState::moot;
+    finding.reason = "CAP_CHOWN is not held; the app can already write there";
+  } else if (survey.kind != Kind::missing || !can_create(launch, survey.resolved)) {
     finding.state = StepState::blocked;
     finding.needs = {"CHOWN"};
     finding.reason = "CAP_CHOWN is not held";
-  }
-  if (survey.read_only_mount) {
-    finding.state = StepState::blocked;
-    finding.needs.clear();
-    finding.reason = "read-only mount: mount a volume there, or docker: --tmpfs " + own.path;
-  } else if (survey.needs_dac_read_search) {
-    finding.state = StepState::blocked;
-    finding.needs.emplace_back("DAC_READ_SEARCH");
-    finding.reason = "the directory can't be listed without CAP_DAC_READ_SEARCH";
   }
   return finding;
 }
@@ -205,9 +213,9 @@ void apply_own(const Launch& launch) {
   for (const OwnedPath& own : launch.plan.own) {
     if (look_at(launch, own).state != StepState::to_do) continue;
     Progress progress(own.path);
-    const HandOverTarget to{target(launch.plan), launch.plan.identity.groups};
     tell(launch, own.path,
-         hand_over(own, to, [&progress](const HandOverReport& report) { progress(report); }));
+         hand_over(own, receiver(launch),
+                   [&progress](const HandOverReport& report) { progress(report); }));
   }
 }
 

@@ -51,12 +51,11 @@ void launch_app(const Launch& launch) {
   }
   if (is_blocked(findings)) {
     ErrorDetails details;
-    details.step = blocked_message(findings, launch.plan.identity);
+    details.step = blocked_message(findings, launch.plan.identity, launch.caller);
+    details.status = exit_status::not_found;
     for (const StepFinding& finding : findings)
-      if (finding.state == StepState::blocked) {
-        details.needs.insert(details.needs.end(), finding.needs.begin(), finding.needs.end());
-        details.status = std::max(details.status, finding.status);
-      }
+      if (finding.state == StepState::blocked)
+        details.status = std::min(details.status, finding.status);
     throw Error(std::move(details));
   }
   for (const StepFinding& finding : findings)

@@ -80,7 +80,8 @@ std::vector<std::string> scout(const Plan& plan,
   const pid_t pid = ::fork();
   if (pid < 0) throw_errno(step, "fork(2)");
   if (pid == 0) child(plan, writer.get(), look);
-  writer.reset();
+  // An end that stayed open here would let read_all wait for ever.
+  if (::close(writer.release()) != 0) throw_errno(step, "close(2)");
   std::string text = read_all(reader.get());
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0)

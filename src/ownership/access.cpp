@@ -115,6 +115,11 @@ std::vector<std::string> unreadable_below(const std::string& path, std::size_t l
   return ReadCheck(path, limit).run();
 }
 
+std::string writable_mount_hint(const std::string& path, Owner target) {
+  return "add a volume or docker: --tmpfs " + path + ":uid=" + std::to_string(raw(target.uid)) +
+         ",gid=" + std::to_string(raw(target.gid));
+}
+
 std::optional<std::string> not_writable_reason(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return path + ": " + std::strerror(errno);
@@ -126,7 +131,7 @@ std::optional<std::string> not_writable_reason(const std::string& path) {
   const bool read_only =
       ::statvfs(path.c_str(), &filesystem) == 0 && (filesystem.f_flag & ST_RDONLY) != 0;
   if (read_only || refused_with == EROFS) {
-    return "read-only mount: add a volume or --tmpfs " + path;
+    return "read-only mount: " + writable_mount_hint(path, {Uid{::geteuid()}, Gid{::getegid()}});
   }
   return std::string(std::strerror(refused_with)) + " (" +
          mode_and_owner(status.st_mode, status.st_uid, status.st_gid) + ")";

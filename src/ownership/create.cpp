@@ -30,13 +30,13 @@ class NoUmask {
 };
 
 void make_directory(const std::string& step, int parent, const std::string& name,
-                    const std::string& path) {
+                    const std::string& path, Owner target) {
   const NoUmask no_umask;
   if (::mkdirat(parent, name.c_str(), directory_mode) == 0) return;
   // Another container with the same volume was faster; what is there now is judged by the caller.
   if (errno == EEXIST) return;
   if (errno == EROFS) {
-    throw_errno(step, "mkdirat(2)", path, "read-only mount: add a volume or --tmpfs " + path);
+    throw_errno(step, "mkdirat(2)", path, "read-only mount: " + writable_mount_hint(path, target));
   }
   throw_access_error(step, "mkdirat(2)", path, "DAC_OVERRIDE");
 }
@@ -52,7 +52,7 @@ Pinned create_missing(const std::string& step, Resolution resolution, Owner targ
                        " belongs to a stranger, who may swap what is created in it");
     }
     path += "/" + name;
-    make_directory(step, parent.fd.get(), name, path);
+    make_directory(step, parent.fd.get(), name, path, target);
     // O_NOFOLLOW and O_DIRECTORY: a symlink that was swapped in is an error here.
     Pinned child;
     child.fd = sys::pin(parent.fd.get(), name.c_str(), O_DIRECTORY);

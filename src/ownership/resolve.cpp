@@ -254,7 +254,8 @@ void throw_access_error(const std::string& step, const std::string& syscall,
   details.cause = cause;
   if (details.number == EACCES) {
     details.needs = {capability};
-    details.hint = "add the capability: --cap-add " + capability;
+    details.hint =
+        "docker: --cap-add " + capability + "     compose: cap_add: [" + capability + "]";
   }
   throw Error(std::move(details));
 }

@@ -59,6 +59,15 @@ OwnedPathSurvey survey_owned_path(const OwnedPath& own, Owner target) {
   return survey;
 }
 
+bool may_write_by_mode(const OwnedPathSurvey& survey, const HandOverTarget& target) {
+  if (!survey.owner) return false;
+  struct statx status {};
+  status.stx_uid = raw(survey.owner->uid);
+  status.stx_gid = raw(survey.owner->gid);
+  status.stx_mode = static_cast<std::uint16_t>(survey.mode);
+  return ownership::target_can_write(status, target);
+}
+
 Owner owner_of_path(const std::string& step, const std::string& path) {
   if (!path.starts_with('/')) refuse(step, "the path must be absolute");
   const ownership::Resolution resolution = ownership::resolve(step, path);

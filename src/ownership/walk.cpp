@@ -163,11 +163,13 @@ class HandOver {
     details.cause =
         path + " (now " + words(status.stx_uid, status.stx_gid) + ") can't be given to " + wanted;
     if (number == EROFS) {
-      details.hint = "read-only mount: add a volume or --tmpfs " + path;
+      details.hint = "read-only mount: " + writable_mount_hint(path, target_.owner);
     } else if (number == EPERM && !holds_chown()) {
       details.needs = {"CHOWN"};
       details.hint =
-          "add the capability: --cap-add CHOWN, or start as the user itself: --user " + wanted;
+          "docker: --cap-add CHOWN     compose: cap_add: [CHOWN]\n  or start as the user itself: "
+          "--user " +
+          wanted;
     } else if (number == EPERM) {
       details.hint =
           "an immutable file, an owner outside this user namespace, or a server that refuses "

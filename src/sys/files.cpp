@@ -13,8 +13,14 @@ namespace stepdown::sys {
 namespace {
 
 bool look_with(int fd, const char* name, int flags, struct statx& status) {
-  return ::statx(fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-                 STATX_BASIC_STATS | STATX_MNT_ID, &status) == 0;
+  if (::statx(fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+              STATX_BASIC_STATS | STATX_MNT_ID, &status) != 0)
+    return false;
+  // Where the call is missing, the C library answers from fstatat(2): without a mount to compare,
+  // every entry would look as if something else were mounted there.
+  if ((status.stx_mask & STATX_MNT_ID) != 0) return true;
+  errno = ENOSYS;
+  return false;
 }
 
 bool is_dot_or_dot_dot(const char* name) {

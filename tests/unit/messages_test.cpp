@@ -38,7 +38,7 @@ TEST(BlockedMessage, NamesEveryMissingCapabilityAndTheLinesToPaste) {
   const std::string text = blocked_message(
       {blocked("groups", "set the groups [1000]", "SETGID", "", "setgroups(2)"),
        blocked("own /data", "hand over /data (now 0:0)", "CHOWN", "", "fchownat(2)")},
-      app());
+      app(), container_root());
   EXPECT_EQ(text,
             "the plan needs 2 capabilities that this container lacks\n"
             "  SETGID  set the groups [1000]      setgroups(2)\n"
@@ -47,11 +47,20 @@ TEST(BlockedMessage, NamesEveryMissingCapabilityAndTheLinesToPaste) {
             "or start as the user itself: --user 1000:1000");
 }
 
+TEST(BlockedMessage, AsksANonRootStartForARootStart) {
+  const std::string text = blocked_message(
+      {blocked("own /data", "hand over /data (now 0:0)", "CHOWN", "", "fchownat(2)")}, app(),
+      caller(1000, 1000, {}));
+  EXPECT_THAT(text, HasSubstr("docker: --user 0 --cap-add CHOWN"));
+  EXPECT_THAT(text, HasSubstr("compose: user: \"0\", cap_add: [CHOWN]"));
+  EXPECT_THAT(text, Not(HasSubstr("or start as the user itself")));
+}
+
 TEST(BlockedMessage, CountsACapabilityThatTwoStepsNeedOnce) {
   const std::string text =
       blocked_message({blocked("groups", "set the groups", "SETGID", "", "setgroups(2)"),
                        blocked("gid", "become gid 1000", "SETGID", "", "setresgid(2)")},
-                      app());
+                      app(), container_root());
   EXPECT_THAT(text, HasSubstr("needs 1 capability that"));
   EXPECT_THAT(text, HasSubstr("setgroups(2)"));
   EXPECT_THAT(text, HasSubstr("setresgid(2)"));
@@ -59,8 +68,8 @@ TEST(BlockedMessage, CountsACapabilityThatTwoStepsNeedOnce) {
 }
 
 TEST(BlockedMessage, TellsTheReasonWhereNoCapabilityWouldHelp) {
-  const std::string text =
-      blocked_message({blocked("own /etc", "hand over /etc", "", "/etc is refused", "")}, app());
+  const std::string text = blocked_message(
+      {blocked("own /etc", "hand over /etc", "", "/etc is refused", "")}, app(), container_root());
   EXPECT_THAT(text, HasSubstr("1 step is blocked"));
   EXPECT_THAT(text, HasSubstr("own /etc: /etc is refused"));
   EXPECT_THAT(text, Not(HasSubstr("docker:")));
@@ -70,7 +79,7 @@ TEST(BlockedMessage, TellsBothKindsAtOnce) {
   const std::string text =
       blocked_message({blocked("uid", "become uid 1000", "SETUID", "", "setresuid(2)"),
                        blocked("own /etc", "hand over /etc", "", "/etc is refused", "")},
-                      app());
+                      app(), container_root());
   EXPECT_THAT(text, HasSubstr("--cap-add SETUID"));
   EXPECT_THAT(text, HasSubstr("and 1 step is blocked"));
 }
@@ -78,8 +87,9 @@ TEST(BlockedMessage, TellsBothKindsAtOnce) {
 TEST(BlockedMessage, LeavesOutWhatIsNotBlocked) {
   StepFinding fine = blocked("gid", "become gid 1000", "SETGID", "", "setresgid(2)");
   fine.state = StepState::to_do;
-  const std::string text = blocked_message(
-      {fine, blocked("uid", "become uid 1000", "SETUID", "", "setresuid(2)")}, app());
+  const std::string text =
+      blocked_message({fine, blocked("uid", "become uid 1000", "SETUID", "", "setresuid(2)")},
+                      app(), container_root());
   EXPECT_THAT(text, Not(HasSubstr("SETGID")));
 }
 
