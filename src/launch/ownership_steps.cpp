@@ -109,19 +109,19 @@ StepFinding look_at(const Launch& launch, const OwnedPath& own) {
     finding.state = StepState::already;
     if (survey.kind == Kind::world_writable)
       finding.reason = "writable for everyone: left as it is";
-  } else if (holds_chown(launch)) {
-    if (survey.needs_dac_read_search) {
-      finding.state = StepState::blocked;
-      finding.needs = {"DAC_READ_SEARCH"};
-      finding.reason = "the directory can't be listed without CAP_DAC_READ_SEARCH";
-    }
-  } else if (already_writable(launch, own.path, survey)) {
+  } else if (!holds_chown(launch) && already_writable(launch, own.path, survey)) {
     finding.state = StepState::moot;
     finding.reason = "CAP_CHOWN is not held; the app can already write there";
-  } else if (survey.kind != Kind::missing || !can_create(launch, survey.resolved)) {
-    finding.state = StepState::blocked;
-    finding.needs = {"CHOWN"};
-    finding.reason = "CAP_CHOWN is not held";
+  } else {
+    if (!holds_chown(launch) &&
+        (survey.kind != Kind::missing || !can_create(launch, survey.resolved)))
+      finding.needs.emplace_back("CHOWN");
+    if (survey.needs_dac_read_search) finding.needs.emplace_back("DAC_READ_SEARCH");
+    if (!finding.needs.empty()) {
+      finding.state = StepState::blocked;
+      finding.reason = "not held: CAP_" + finding.needs.front() +
+                       (finding.needs.size() > 1 ? ", CAP_" + finding.needs.back() : "");
+    }
   }
   return finding;
 }
