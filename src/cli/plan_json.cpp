@@ -8,20 +8,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const char* word(StepState state) {
-  switch (state) {
-    case StepState::already:
-      return "already";
-    case StepState::to_do:
-      return "to-do";
-    case StepState::moot:
-      return "moot";
-    case StepState::blocked:
-      break;
-  }
-  return "blocked";
-}
-
 const char* word(PortWay way) {
   switch (way) {
     case PortWay::unprivileged:
@@ -63,7 +49,7 @@ std::string plan_json(const Plan& plan, const std::vector<StepFinding>& findings
   for (const StepFinding& finding : findings)
     steps.push_back({{"name", finding.name},
                      {"detail", finding.detail},
-                     {"state", word(finding.state)},
+                     {"state", state_name(finding.state)},
                      {"needs", finding.needs},
                      {"reason", finding.reason}});
   const Json document = {{"identity", identity_json(plan.identity)},

@@ -6,20 +6,6 @@ namespace stepdown::cli {
 
 namespace {
 
-const char* word(StepState state) {
-  switch (state) {
-    case StepState::already:
-      return "already";
-    case StepState::to_do:
-      return "to do";
-    case StepState::moot:
-      return "moot";
-    case StepState::blocked:
-      break;
-  }
-  return "BLOCKED";
-}
-
 std::string padded(std::string text, std::size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
   return text;
@@ -40,8 +26,8 @@ std::string plan_table(const Launch& launch, const std::vector<StepFinding>& fin
   for (const StepFinding& finding : findings)
     name_width = std::max(name_width, finding.name.size());
   for (const StepFinding& finding : findings) {
-    text += "  " + padded(word(finding.state), 7) + "  " + padded(finding.name, name_width) + "  " +
-            finding.detail;
+    text += "  " + padded(std::string(state_name(finding.state)), 7) + "  " +
+            padded(finding.name, name_width) + "  " + finding.detail;
     if (!finding.reason.empty()) text += " (" + finding.reason + ")";
     text += "\n";
   }

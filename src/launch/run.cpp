@@ -26,6 +26,20 @@ std::string list(CapabilitySet set) {
 
 }  // namespace steps
 
+std::string_view state_name(StepState state) {
+  switch (state) {
+    case StepState::already:
+      return "already";
+    case StepState::to_do:
+      return "to-do";
+    case StepState::moot:
+      return "moot";
+    case StepState::blocked:
+      break;
+  }
+  return "blocked";
+}
+
 std::vector<StepFinding> examine(const Launch& launch) {
   std::vector<StepFinding> findings;
   for (const Step& step : sequence()) step.examine(launch, findings);
