@@ -63,13 +63,16 @@ struct ProcessState {
   std::vector<ProcessState> differing_threads;
 };
 
-// The text of /proc/PID/status. Pure. Error: a field that stepdown needs is missing or malformed.
+// The text of /proc/PID/status. Pure. Error: a field that stepdown needs is missing, there twice or
+// malformed. No Seccomp line means mode 0: the kernel has no seccomp.
 ProcessState parse_status(std::string_view step, std::string_view text);
 
-// Error: no such process, or unreadable (exit status 125), or /proc isn't a procfs.
+// Error: no such process (a zombie is none, but one whose leader alone has ended is one), the
+// number of a thread, unreadable (exit status 125), or /proc isn't a procfs.
 ProcessState read_process(pid_t pid);
 // Every process of the PID namespace but this one, zombies and kernel threads; ascending pid. One
-// that ends while it is read is left out.
+// that ends while it is read is left out. Error: as read_process, or /proc hides processes
+// (hidepid).
 std::vector<ProcessState> read_all_processes();
 // `root` and everything below it. Error: as read_process for `root`.
 std::vector<ProcessState> read_process_tree(pid_t root);

@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "stepdown/error.h"
@@ -13,6 +14,8 @@
 namespace stepdown {
 
 enum class StepState { already, to_do, moot, blocked };
+// "already", "to-do", "moot", "blocked".
+std::string_view state_name(StepState state);
 
 // What the examination of a step found. `plan --json` shows it as it is.
 struct StepFinding {

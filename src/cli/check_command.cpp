@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -7,6 +6,7 @@
 
 #include "cli/check_report.h"
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "stepdown/error.h"
 #include "stepdown/identity.h"
 #include "stepdown/inspect.h"
@@ -24,16 +24,9 @@ struct CheckOptions {
   bool json = false;
 };
 
-void write_out(const std::string& text) {
-  // A report that went nowhere (a full disk, a closed stdout) must not end in exit status 0.
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw_errno(step, "write(2)", "can't write the report to stdout");
-  }
-}
-
 pid_t parse_pid(const std::string& word) {
   const std::optional<std::uint32_t> number = parse_id("--pid", word);
-  if (!number || *number == 0) refuse("--pid", "\"" + word + "\" is no process id");
+  if (!number) refuse("--pid", "\"" + word + "\" is no process id");
   return static_cast<pid_t>(*number);
 }
 

@@ -3,32 +3,13 @@
 #include <cstddef>
 
 #include "cli/check_report.h"
+#include "sys/text.h"
 
 namespace stepdown::cli {
 
 namespace {
 
 constexpr std::size_t command_width = 100;
-
-// Printable ASCII as it is, every other byte as \xNN. Non-ASCII text is escaped as well: control
-// characters and reversed writing exist beyond ASCII, too.
-std::string escaped(std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string safe;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte == '\\') {
-      safe += "\\\\";
-    } else if (byte >= 0x20 && byte < 0x7f) {
-      safe += c;
-    } else {
-      safe += "\\x";
-      safe += digits[byte >> 4];
-      safe += digits[byte & 0xf];
-    }
-  }
-  return safe;
-}
 
 // "1000", or "1000/0/0/0": real, effective, saved, filesystem.
 template <typename Id>
@@ -65,7 +46,7 @@ using Row = std::array<std::string, 8>;
 
 Row row_of(const CheckedProcess& process) {
   const ProcessState& state = process.state;
-  std::string command = escaped(state.command);
+  std::string command = sys::escaped(state.command);
   if (command.size() > command_width) command = command.substr(0, command_width - 3) + "...";
   return {std::to_string(state.pid),
           id_cell(state.credentials.uid),
@@ -106,7 +87,7 @@ std::string check_table(const std::vector<CheckedProcess>& processes) {
     table += row.back() + "\n";
     if (line == 0) continue;
     for (const Finding& finding : processes[line - 1].findings) {
-      if (!finding.ok) table += "    " + finding.rule + ": " + escaped(finding.detail) + "\n";
+      if (!finding.ok) table += "    " + finding.rule + ": " + sys::escaped(finding.detail) + "\n";
     }
   }
   return table;

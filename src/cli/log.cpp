@@ -11,6 +11,7 @@
 #include <string>
 
 #include "stepdown/error.h"
+#include "sys/text.h"
 
 namespace stepdown::cli {
 
@@ -86,7 +87,7 @@ void write_log(LogLevel level, std::string_view text) {
   logger.set_level(spdlog::level::trace);
   if (!current.json) {
     logger.set_pattern("stepdown: %v");
-    logger.log(spdlog_level(level), text);
+    logger.log(spdlog_level(level), sys::escaped(text, true));
     return;
   }
   logger.set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","msg":%v})");

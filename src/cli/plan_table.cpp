@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "cli/plan_report.h"
+#include "sys/text.h"
 
 namespace stepdown::cli {
 
@@ -17,7 +18,7 @@ std::string plan_table(const Launch& launch, const std::vector<StepFinding>& fin
   const Plan& plan = launch.plan;
   const Identity& identity = plan.identity;
   std::string text = "app:";
-  for (const std::string& argument : plan.command) text += " " + argument;
+  for (const std::string& argument : plan.command) text += " " + sys::escaped(argument);
   text += "\nas:  " + (identity.user.empty() ? std::string() : identity.user + " ") +
           std::to_string(raw(identity.uid)) + ":" + std::to_string(raw(identity.gid)) + ", groups";
   for (const Gid gid : identity.groups) text += " " + std::to_string(raw(gid));
@@ -28,7 +29,7 @@ std::string plan_table(const Launch& launch, const std::vector<StepFinding>& fin
   for (const StepFinding& finding : findings) {
     text += "  " + padded(std::string(state_name(finding.state)), 7) + "  " +
             padded(finding.name, name_width) + "  " + finding.detail;
-    if (!finding.reason.empty()) text += " (" + finding.reason + ")";
+    if (!finding.reason.empty()) text += " (" + sys::escaped(finding.reason) + ")";
     text += "\n";
   }
   if (is_blocked(findings)) text += blocked_message(findings, identity, launch.caller) + "\n";

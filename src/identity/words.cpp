@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "sys/text.h"
+
 namespace stepdown::identity {
 
 std::optional<std::uint64_t> decimal(std::string_view word) {
@@ -17,21 +19,8 @@ std::optional<std::uint64_t> decimal(std::string_view word) {
 }
 
 std::string quoted(std::string_view word) {
-  constexpr std::string_view hex = "0123456789abcdef";
   constexpr std::size_t longest = 64;
-  std::string text = "'";
-  for (const char character : word.substr(0, longest)) {
-    const auto byte = static_cast<unsigned char>(character);
-    if (byte >= 0x20 && byte < 0x7f) {
-      text += character;
-    } else {
-      text += "\\x";
-      text += hex[byte >> 4U];
-      text += hex[byte & 0xfU];
-    }
-  }
-  text += word.size() > longest ? "...'" : "'";
-  return text;
+  return "'" + sys::escaped(word.substr(0, longest)) + (word.size() > longest ? "...'" : "'");
 }
 
 }  // namespace stepdown::identity

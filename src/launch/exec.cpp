@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 #include "launch/steps.h"
@@ -44,42 +44,44 @@ std::vector<std::string> candidates(const std::string& name, std::optional<std::
   }
 }
 
-std::string beginning(const std::string& file, off_t offset, std::size_t length) {
+// The file's first page, which holds what the kernel looks at first; empty when it can't be read.
+std::string first_page(const std::string& file) {
   const sys::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd) return {};
-  std::string bytes(length, '\0');
-  const ssize_t got = ::pread(fd.get(), bytes.data(), length, offset);
+  std::string bytes(4096, '\0');
+  const ssize_t got = fd ? ::pread(fd.get(), bytes.data(), bytes.size(), 0) : 0;
   bytes.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
   return bytes;
 }
 
 // The word after "#!", or empty.
-std::string script_interpreter(const std::string& file) {
-  const std::string head = beginning(file, 0, first_line);
+std::string script_interpreter(std::string_view page) {
+  const std::string_view head = page.substr(0, first_line);
   if (!head.starts_with("#!")) return {};
   const std::size_t begin = head.find_first_not_of(" \t", 2);
   if (begin == std::string::npos || head[begin] == '\n') return {};
-  return head.substr(begin, head.find_first_of(std::string_view(" \t\n\0", 4), begin) - begin);
+  return std::string(
+      head.substr(begin, head.find_first_of(std::string_view(" \t\n\0", 4), begin) - begin));
 }
 
-// PT_INTERP of a 64-bit ELF file: the dynamic loader, or empty (elf(5)).
-std::string loader_of(const std::string& file) {
-  const std::string head = beginning(file, 0, sizeof(Elf64_Ehdr));
-  if (head.size() != sizeof(Elf64_Ehdr) || !head.starts_with(ELFMAG)) return {};
-  Elf64_Ehdr header;
-  std::memcpy(&header, head.data(), sizeof header);
-  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof(Elf64_Phdr)) return {};
-  for (unsigned index = 0; index < header.e_phnum && index < 64; ++index) {
-    const std::string entry = beginning(
-        file, static_cast<off_t>(header.e_phoff + index * sizeof(Elf64_Phdr)), sizeof(Elf64_Phdr));
-    if (entry.size() != sizeof(Elf64_Phdr)) return {};
-    Elf64_Phdr program;
-    std::memcpy(&program, entry.data(), sizeof program);
-    if (program.p_type != PT_INTERP || program.p_filesz == 0 || program.p_filesz > first_line)
-      continue;
-    const std::string name =
-        beginning(file, static_cast<off_t>(program.p_offset), program.p_filesz);
-    return name.substr(0, name.find('\0'));
+template <typename Record>
+std::optional<Record> record_at(std::string_view page, std::uint64_t offset) {
+  if (offset > page.size() || page.size() - offset < sizeof(Record)) return std::nullopt;
+  Record record;
+  std::memcpy(&record, page.data() + offset, sizeof record);
+  return record;
+}
+
+// PT_INTERP of a 64-bit ELF file: the dynamic loader, or empty (elf(5)). Linkers put the headers
+// and the name into the first page; where they are elsewhere the kernel will have to find them.
+std::string loader_of(std::string_view page) {
+  const auto header = record_at<Elf64_Ehdr>(page, 0);
+  if (!header || !page.starts_with(ELFMAG) || header->e_ident[EI_CLASS] != ELFCLASS64) return {};
+  for (unsigned index = 0; index < header->e_phnum; ++index) {
+    const auto program = record_at<Elf64_Phdr>(page, header->e_phoff + index * sizeof(Elf64_Phdr));
+    if (!program) return {};
+    if (program->p_type != PT_INTERP || program->p_offset >= page.size()) continue;
+    const std::string_view name = page.substr(program->p_offset, program->p_filesz);
+    return std::string(name.substr(0, name.find('\0')));
   }
   return {};
 }
@@ -96,31 +98,13 @@ std::string loader_of(const std::string& file) {
   throw Error(std::move(details));
 }
 
-// The file is there and the kernel says ENOENT: something that it needs is not.
-[[noreturn]] void fail_without_interpreter(const std::string& file) {
-  constexpr int number = ENOENT;
-  std::string script = file;
-  for (int level = 0; level <= nested_interpreters; ++level) {
-    const std::string interpreter = script_interpreter(script);
-    if (interpreter.empty()) break;
-    if (::access(interpreter.c_str(), F_OK) != 0)
-      fail(file, number, "its interpreter " + interpreter + " does not exist",
-           "install it in the image, or mend the #! line (a carriage return at its end?)",
-           exit_status::not_executable);
-    script = interpreter;
-  }
-  const std::string loader = loader_of(script);
-  if (!loader.empty())
-    fail(file, number, "its dynamic loader " + loader + " does not exist",
-         "link it statically, or use an image that has this C library",
-         exit_status::not_executable);
-  fail(file, number, "something it needs to start does not exist", {}, exit_status::not_executable);
-}
-
 [[noreturn]] void explain(const std::string& file, int number) {
   switch (number) {
     case ENOENT:
-      fail_without_interpreter(file);
+      fail(file, number, missing_part(file).value_or("something it needs to start does not exist"),
+           "install it in the image; a #! line may end in a carriage return; a program may be "
+           "linked statically",
+           exit_status::not_executable);
     case EACCES:
       fail(file, number, "the app's user may not execute it",
            "it must be executable for that user (chmod 755), so must its interpreter, and not on a "
@@ -162,23 +146,43 @@ CommandLookup find_command(const std::string& name, std::optional<std::string_vi
     struct stat status {};
     if (::stat(file.c_str(), &status) != 0) {
       // Whatever else is the matter, it is not that there is no such file.
+      if (errno == EACCES) found.hidden = true;
       if (!is_missing(errno) && errno != EACCES) found.exists = true;
       continue;
     }
-    if (S_ISDIR(status.st_mode)) continue;
+    // Along PATH a directory of that name is no command.
+    if (S_ISDIR(status.st_mode) && name.find('/') == std::string::npos) continue;
     found.exists = true;
-    if (!S_ISREG(status.st_mode)) continue;
-    if (::faccessat(AT_FDCWD, file.c_str(), X_OK, AT_EACCESS) != 0) continue;
+    if (!S_ISREG(status.st_mode) || (status.st_mode & 0111) == 0) continue;
+    // Without CAP_DAC_OVERRIDE root can't tell for others; one executable bit must do.
+    if (::geteuid() != 0 && ::access(file.c_str(), X_OK) != 0) continue;
     found.file = file;
     return found;
   }
   return found;
 }
 
+std::optional<std::string> missing_part(const std::string& file) {
+  std::string current = file;
+  for (int level = 0; level <= nested_interpreters; ++level) {
+    const std::string page = first_page(current);
+    const std::string interpreter = script_interpreter(page);
+    const std::string loader = loader_of(page);
+    const std::string& next = interpreter.empty() ? loader : interpreter;
+    if (next.empty()) break;
+    if (::access(next.c_str(), F_OK) != 0 && is_missing(errno))
+      return (interpreter.empty() ? "its dynamic loader " : "its interpreter ") + next +
+             " does not exist";
+    if (interpreter.empty()) break;
+    current = next;
+  }
+  return std::nullopt;
+}
+
 std::string interpreter_of(const std::string& file) {
   std::string current = file;
   for (int level = 0; level < nested_interpreters; ++level) {
-    const std::string next = script_interpreter(current);
+    const std::string next = script_interpreter(first_page(current));
     if (next.empty()) break;
     current = next;
   }
@@ -193,7 +197,7 @@ void execute(const std::vector<std::string>& command, const std::vector<std::str
   for (const std::string& file : candidates(name, variable(environment, "PATH"), {})) {
     ::execve(file.c_str(), arguments.data(), variables.data());
     const int number = errno;
-    const bool exists = ::faccessat(AT_FDCWD, file.c_str(), F_OK, AT_EACCESS) == 0;
+    const bool exists = ::access(file.c_str(), F_OK) == 0;
     if (!exists && (is_missing(number) || number == EACCES)) {
       // With '/' in the name there was one place to look, and it could not be entered.
       if (number == EACCES && name.find('/') != std::string::npos)
@@ -224,19 +228,17 @@ void examine_exec(const Launch& launch, Findings& findings) {
   const CommandLookup found = find_command(name, variable(plan.environment, "PATH"),
                                            plan.directory.value_or(std::string()));
   if (found.file && *found.file != name) finding.detail += " (" + *found.file + ")";
-  // Who can search every directory sees at least what the app's user will see; others must wait for
-  // execve(2) itself.
-  const Credentials& me = launch.caller.credentials;
-  const bool sees_all = me.capabilities.effective.has(Capability::dac_read_search) ||
-                        me.capabilities.effective.has(Capability::dac_override) ||
-                        me.uid.effective == plan.identity.uid;
   if (!plan.command_refusal.empty()) {
     finding.state = StepState::blocked;
     finding.reason = plan.command_refusal;
-  } else if (!found.file && sees_all) {
+  } else if (!found.file && !found.hidden) {
     finding.state = StepState::blocked;
     finding.reason = name + (found.exists ? ": not executable" : ": command not found");
     finding.status = found.exists ? exit_status::not_executable : exit_status::not_found;
+  } else if (const auto missing = found.file ? missing_part(*found.file) : std::nullopt) {
+    finding.state = StepState::blocked;
+    finding.reason = *found.file + ": " + *missing;
+    finding.status = exit_status::not_executable;
   }
   findings.push_back(std::move(finding));
 }

@@ -1,5 +1,7 @@
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -40,6 +42,9 @@ Stream classify(int fd, const Plan& plan) {
   if (::fstat(fd, &status) != 0 || status.st_uid != raw(root_uid) || plan.identity.uid == root_uid)
     return Stream::leave;
   if (S_ISFIFO(status.st_mode)) {
+    // A named one on a disk would keep what it was given.
+    struct statfs filesystem {};
+    if (::fstatfs(fd, &filesystem) != 0 || filesystem.f_type != PIPEFS_MAGIC) return Stream::leave;
     const bool right = status.st_gid == raw(plan.identity.gid) &&
                        (status.st_mode & 07777) == (fd == 0 ? 0640U : 0620U);
     return right ? Stream::leave : Stream::pipe;

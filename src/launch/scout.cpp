@@ -84,7 +84,8 @@ std::vector<std::string> scout(const Plan& plan,
   if (::close(writer.release()) != 0) throw_errno(step, "close(2)");
   std::string text = read_all(reader.get());
   int status = 0;
-  while (::waitpid(pid, &status, 0) < 0)
+  // ECHILD: whoever started us ignores SIGCHLD, and the kernel has reaped it already.
+  while (::waitpid(pid, &status, 0) < 0 && errno != ECHILD)
     if (errno != EINTR) throw_errno(step, "waitpid(2)");
   if (text.empty() || text.back() != answered) {
     if (!text.empty()) text.pop_back();

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <climits>
+#include <cstring>
 
 #include "launch/descriptor_listing.h"
 #include "launch/scout.h"
@@ -21,9 +22,11 @@ namespace {
 
 constexpr std::size_t offenders_shown = 5;
 
+// The path will be the app's once --own has handed it over: until then there is nothing to learn.
 bool is_owned(const Plan& plan, const std::string& path) {
-  return std::any_of(plan.own.begin(), plan.own.end(),
-                     [&](const OwnedPath& own) { return own.path == path; });
+  return std::any_of(plan.own.begin(), plan.own.end(), [&](const OwnedPath& own) {
+    return own.path == path || (own.recursive && path.starts_with(own.path + "/"));
+  });
 }
 
 // What stands in the way of the app's user as it is now: one line each, "KIND<TAB>PATH<TAB>REASON".
@@ -109,14 +112,24 @@ void examine_directory(const Launch& launch, Findings& findings) {
   StepFinding finding{
       .name = "directory", .detail = "start in " + directory, .syscall = "chdir(2)"};
   struct stat status {};
-  // Whether the app's user can enter it is for chdir(2) to say, as that user.
-  if (::stat(directory.c_str(), &status) == 0 && !S_ISDIR(status.st_mode)) {
-    finding.state = StepState::blocked;
-    finding.reason = directory + " is not a directory";
-  } else if (errno == ENOENT && ::access(directory.c_str(), F_OK) != 0 && errno == ENOENT &&
-             !is_owned(launch.plan, directory)) {
+  const bool exists = ::stat(directory.c_str(), &status) == 0;
+  if (is_owned(launch.plan, directory)) {
+    // Handed over, or created, before chdir(2) is called.
+  } else if (!exists && errno == ENOENT) {
     finding.state = StepState::blocked;
     finding.reason = directory + " does not exist; --own " + directory + " creates it";
+  } else if (exists && !S_ISDIR(status.st_mode)) {
+    finding.state = StepState::blocked;
+    finding.reason = directory + " is not a directory";
+  } else if (can_scout(launch.plan, launch.caller)) {
+    const auto answer = scout(launch.plan, [&directory] {
+      const bool enters = ::chdir(directory.c_str()) == 0;
+      return enters ? std::vector<std::string>{} : std::vector<std::string>{std::strerror(errno)};
+    });
+    if (!answer.empty()) {
+      finding.state = StepState::blocked;
+      finding.reason = "the app's user can't enter " + directory + ": " + answer.front();
+    }
   }
   findings.push_back(std::move(finding));
 }

@@ -49,8 +49,9 @@ TEST(Writable, IsNothingOnAReadOnlyMountAndTheReasonSaysWhatToDo) {
     }
     become(app);
     for (const char* name : {"/1000", "/0"}) {
-      EXPECT_EQ(not_writable_reason(top + name),
-                "read-only mount: add a volume or --tmpfs " + top + name);
+      EXPECT_EQ(
+          not_writable_reason(top + name),
+          "read-only mount: add a volume or docker: --tmpfs " + top + name + ":uid=1000,gid=1001");
     }
   });
 }

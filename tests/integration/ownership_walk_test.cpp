@@ -307,7 +307,7 @@ TEST(HandOver, FailsOnAReadOnlyMountWhereSomethingIsWrong) {
     make_read_only(top + "/data");
     const stepdown::ErrorDetails error = error_of([&top] { hand_over(top + "/data"); });
     EXPECT_EQ(error.number, EROFS);
-    EXPECT_NE(error.hint.find("add a volume or --tmpfs"), std::string::npos) << error.hint;
+    EXPECT_NE(error.hint.find("add a volume or docker: --tmpfs"), std::string::npos) << error.hint;
   });
 }
 

@@ -1,0 +1,23 @@
+#include "sys/text.h"
+
+namespace stepdown::sys {
+
+std::string escaped(std::string_view text, bool keep_lines) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string safe;
+  for (const char character : text) {
+    const auto byte = static_cast<unsigned char>(character);
+    if (character == '\\') {
+      safe += "\\\\";
+    } else if ((byte >= 0x20 && byte < 0x7f) || (keep_lines && character == '\n')) {
+      safe += character;
+    } else {
+      safe += "\\x";
+      safe += digits[byte >> 4U];
+      safe += digits[byte & 0xfU];
+    }
+  }
+  return safe;
+}
+
+}  // namespace stepdown::sys
