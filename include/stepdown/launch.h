@@ -32,6 +32,7 @@ struct StepFinding {
 struct Launch {
   Plan plan;
   Caller caller;
+  CommandLookup command;
   Log log;
 };
 

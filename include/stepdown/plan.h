@@ -35,10 +35,19 @@ struct Caller {
   std::vector<int> listen_fds;  // open fds that LISTEN_FDS names, when LISTEN_PID is this process
 };
 
+// What a search for the command found, as far as this process can see.
+struct CommandLookup {
+  std::optional<std::string> file;     // what execvp(3) would execute
+  bool exists = false;                 // a file of that name is there, executable or not
+  bool hidden = false;                 // a directory could not be searched: there may be more
+  std::optional<std::string> missing;  // what `file` needs to start and is not there, in words
+};
+
 // What has to be known of the machine.
 struct Host {
   // net.ipv4.ip_unprivileged_port_start; nullopt without /proc (then 1024 is assumed).
   std::optional<std::uint32_t> unprivileged_port_start;
+  CommandLookup command;
   // The command's, or those of its interpreter where it is a script.
   std::optional<FileCapabilities> command_capabilities;
   std::string command_file;            // the file that carries them

@@ -11,8 +11,9 @@ Launch prepare(const Options& options) {
   Launch launch;
   launch.log = write_log;
   launch.caller = survey_caller(environ);
-  launch.plan =
-      make_plan(options, read_account_files(), launch.caller, survey_host(options, launch.caller));
+  const Host host = survey_host(options, launch.caller);
+  launch.plan = make_plan(options, read_account_files(), launch.caller, host);
+  launch.command = host.command;
   return launch;
 }
 

@@ -101,7 +101,8 @@ std::string loader_of(std::string_view page) {
 [[noreturn]] void explain(const std::string& file, int number) {
   switch (number) {
     case ENOENT:
-      fail(file, number, missing_part(file).value_or("something it needs to start does not exist"),
+      fail(file, number,
+           follow_interpreters(file).missing.value_or("something it needs is missing"),
            "install it in the image; a #! line may end in a carriage return; a program may be "
            "linked statically",
            exit_status::not_executable);
@@ -162,31 +163,24 @@ CommandLookup find_command(const std::string& name, std::optional<std::string_vi
   return found;
 }
 
-std::optional<std::string> missing_part(const std::string& file) {
-  std::string current = file;
-  for (int level = 0; level <= nested_interpreters; ++level) {
-    const std::string page = first_page(current);
+LoadedProgram follow_interpreters(const std::string& file) {
+  LoadedProgram program{file, std::nullopt};
+  const auto require = [&program](const char* what, const std::string& needed) {
+    if (::access(needed.c_str(), F_OK) != 0 && is_missing(errno))
+      program.missing = std::string(what) + needed + " does not exist";
+  };
+  for (int level = 0; level <= nested_interpreters && !program.missing; ++level) {
+    const std::string page = first_page(program.file);
     const std::string interpreter = script_interpreter(page);
-    const std::string loader = loader_of(page);
-    const std::string& next = interpreter.empty() ? loader : interpreter;
-    if (next.empty()) break;
-    if (::access(next.c_str(), F_OK) != 0 && is_missing(errno))
-      return (interpreter.empty() ? "its dynamic loader " : "its interpreter ") + next +
-             " does not exist";
-    if (interpreter.empty()) break;
-    current = next;
+    if (interpreter.empty()) {
+      const std::string loader = loader_of(page);
+      if (!loader.empty()) require("its dynamic loader ", loader);
+      break;
+    }
+    require("its interpreter ", interpreter);
+    program.file = interpreter;
   }
-  return std::nullopt;
-}
-
-std::string interpreter_of(const std::string& file) {
-  std::string current = file;
-  for (int level = 0; level < nested_interpreters; ++level) {
-    const std::string next = script_interpreter(first_page(current));
-    if (next.empty()) break;
-    current = next;
-  }
-  return current;
+  return program;
 }
 
 void execute(const std::vector<std::string>& command, const std::vector<std::string>& environment) {
@@ -225,8 +219,7 @@ void examine_exec(const Launch& launch, Findings& findings) {
   const Plan& plan = launch.plan;
   const std::string& name = plan.command.front();
   StepFinding finding{.name = "exec", .detail = "become " + name, .syscall = "execve(2)"};
-  const CommandLookup found = find_command(name, variable(plan.environment, "PATH"),
-                                           plan.directory.value_or(std::string()));
+  const CommandLookup& found = launch.command;
   if (found.file && *found.file != name) finding.detail += " (" + *found.file + ")";
   if (!plan.command_refusal.empty()) {
     finding.state = StepState::blocked;
@@ -235,9 +228,9 @@ void examine_exec(const Launch& launch, Findings& findings) {
     finding.state = StepState::blocked;
     finding.reason = name + (found.exists ? ": not executable" : ": command not found");
     finding.status = found.exists ? exit_status::not_executable : exit_status::not_found;
-  } else if (const auto missing = found.file ? missing_part(*found.file) : std::nullopt) {
+  } else if (found.missing) {
     finding.state = StepState::blocked;
-    finding.reason = *found.file + ": " + *missing;
+    finding.reason = *found.file + ": " + *found.missing;
     finding.status = exit_status::not_executable;
   }
   findings.push_back(std::move(finding));

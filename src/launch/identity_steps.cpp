@@ -1,12 +1,14 @@
 #include <fcntl.h>
 #include <grp.h>
-#include <limits.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <charconv>
+#include <climits>
+#include <string_view>
 
 #include "capability/apply.h"
+#include "inspect/status_text.h"
 #include "launch/identity_calls.h"
 #include "launch/steps.h"
 #include "sys/fd.h"
@@ -41,26 +43,21 @@ constexpr const char* filtered =
 
 // The id has a meaning in this user namespace. Without /proc nobody can say; the call will.
 bool is_mapped(const char* map, std::uint32_t id) {
+  // PROC_USER_INIT_INO of the kernel: in the initial namespace there is nothing to look up.
+  char name[64];
+  const ssize_t length = ::readlink("/proc/self/ns/user", name, sizeof name);
+  if (length > 0 && std::string_view(name, static_cast<std::size_t>(length)) == "user:[4026531837]")
+    return true;
   const sys::Fd file(::open(map, O_RDONLY | O_CLOEXEC));
   if (!file) return true;
   std::string text;
   char buffer[4096];
-  for (ssize_t length = 0; (length = ::read(file.get(), buffer, sizeof buffer)) > 0;)
-    text.append(buffer, static_cast<std::size_t>(length));
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  std::uint32_t field[3] = {};
-  while (at < end) {
-    for (std::uint32_t& value : field) {
-      while (at < end && *at == ' ') ++at;
-      const auto [stop, failure] = std::from_chars(at, end, value);
-      if (failure != std::errc{}) return false;
-      at = stop;
-    }
-    if (id >= field[0] && id - field[0] < field[2]) return true;
-    while (at < end && *at == '\n') ++at;
-  }
-  return false;
+  for (ssize_t got = 0; (got = ::read(file.get(), buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<std::size_t>(got));
+  const std::vector<IdMapping> ranges = inspect::parse_id_map(map, text);
+  return std::any_of(ranges.begin(), ranges.end(), [id](const IdMapping& range) {
+    return id >= range.inside && id - range.inside < range.length;
+  });
 }
 
 void block_unmapped(StepFinding& finding, const char* map, std::uint32_t id) {

@@ -97,10 +97,12 @@ Host survey_host(const Options& options, const Caller& caller) {
   // The environment that counts for PATH is the app's.
   Environment environment = caller.environment;
   for (const auto& [name, value] : options.environment) set_variable(environment, name, value);
-  const CommandLookup found = find_command(options.command.front(), variable(environment, "PATH"),
-                                           options.directory.value_or(std::string()));
-  if (!found.file) return host;
-  host.command_file = interpreter_of(*found.file);
+  host.command = find_command(options.command.front(), variable(environment, "PATH"),
+                              options.directory.value_or(std::string()));
+  if (!host.command.file) return host;
+  const LoadedProgram program = follow_interpreters(*host.command.file);
+  host.command.missing = program.missing;
+  host.command_file = program.file;
   host.command_capabilities = read_file_capabilities(host.command_file);
   return host;
 }
