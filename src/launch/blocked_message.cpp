@@ -31,6 +31,12 @@ std::string words(const std::vector<std::string>& capabilities, const char* befo
   return text;
 }
 
+// What the user itself would not need: it has no ids to change and hands nothing over.
+bool helps_to_change_ids(const std::string& capability) {
+  return capability == "SETUID" || capability == "SETGID" || capability == "CHOWN" ||
+         capability == "DAC_READ_SEARCH";
+}
+
 }  // namespace
 
 std::string blocked_message(const std::vector<StepFinding>& findings, const Identity& identity,
@@ -77,7 +83,8 @@ std::string blocked_message(const std::vector<StepFinding>& findings, const Iden
   text += "\ndocker: " + start + words(capabilities, "--cap-add ", " ") +
           "     compose: " + (root_start ? "" : "user: \"0\", ") + "cap_add: [" +
           words(capabilities, "", ", ") + "]";
-  if (others.empty() && !caller.credentials.uid.all_are(identity.uid))
+  const bool ids_alone = std::all_of(capabilities.begin(), capabilities.end(), helps_to_change_ids);
+  if (others.empty() && ids_alone && !caller.credentials.uid.all_are(identity.uid))
     text += "\nor start as the user itself: --user " + std::to_string(raw(identity.uid)) + ":" +
             std::to_string(raw(identity.gid));
   return text;

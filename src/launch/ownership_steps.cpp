@@ -117,6 +117,9 @@ StepFinding look_at(const Launch& launch, const OwnedPath& own) {
   } else if (!holds_chown(launch) && already_writable(launch, own.path, survey)) {
     finding.state = StepState::moot;
     finding.reason = "CAP_CHOWN is not held; the app can already write there";
+  } else if (survey.needs_dac_read_search && survey.owner == owner) {
+    finding.state = StepState::moot;
+    finding.reason = "it is the app's already; CAP_DAC_READ_SEARCH to look below is not held";
   } else {
     if (!holds_chown(launch) &&
         (survey.kind != Kind::missing || !can_create(launch, survey.resolved)))

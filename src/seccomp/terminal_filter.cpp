@@ -19,8 +19,8 @@ namespace {
 }  // namespace
 
 bool available() {
-  // With no program to copy in, EFAULT says that the kernel got as far as looking for one. Any other
-  // errno, EPERM say, is somebody's refusal and no reason to go without.
+  // With no program to copy in, EFAULT says that the kernel got as far as looking for one. Any
+  // other errno, EPERM say, is somebody's refusal and no reason to go without.
   return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, nullptr) == -1 && errno != ENOSYS &&
          errno != EINVAL;
 }

@@ -56,6 +56,15 @@ TEST(BlockedMessage, AsksANonRootStartForARootStart) {
   EXPECT_THAT(text, Not(HasSubstr("or start as the user itself")));
 }
 
+TEST(BlockedMessage, DoesNotSendAPortToTheUserItself) {
+  const std::string text = blocked_message(
+      {blocked("port 80/tcp", "bind port 80/tcp", "NET_BIND_SERVICE", "", "bind(2)"),
+       blocked("uid", "become uid 1000", "SETUID", "", "setresuid(2)")},
+      app(), container_root());
+  EXPECT_THAT(text, HasSubstr("--cap-add NET_BIND_SERVICE --cap-add SETUID"));
+  EXPECT_THAT(text, Not(HasSubstr("or start as the user itself")));
+}
+
 TEST(BlockedMessage, CountsACapabilityThatTwoStepsNeedOnce) {
   const std::string text =
       blocked_message({blocked("groups", "set the groups", "SETGID", "", "setgroups(2)"),
