@@ -37,11 +37,12 @@ int main() {
 #elif defined(__aarch64__)
   require(seccomp_arch_add(filter.get(), SCMP_ARCH_ARM), "seccomp_arch_add");
 #endif
-  for (const std::uint64_t request : {TIOCSTI, TIOCLINUX}) {
+  for (const std::uint64_t request : {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}}) {
     // The kernel reads 32 bits of the request: 0x100000000 + TIOCSTI is TIOCSTI, too.
-    require(seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffULL, request)),
-            "seccomp_rule_add");
+    const scmp_arg_cmp is_request{1, SCMP_CMP_MASKED_EQ, 0xffffffffULL, request};
+    require(seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+                                   &is_request),
+            "seccomp_rule_add_array");
   }
   std::FILE* const program = std::tmpfile();
   if (program == nullptr) return 1;
