@@ -46,12 +46,16 @@ std::string plan_json(const Plan& plan, const std::vector<StepFinding>& findings
   for (const Capability capability : plan.keep.members())
     keep.push_back(capability_name(capability));
   Json steps = Json::array();
-  for (const StepFinding& finding : findings)
+  for (const StepFinding& finding : findings) {
+    Json needs = Json::array();
+    for (const std::string& flag : finding.needs)
+      needs.push_back(capability_name(capability_from_name(flag).value()));
     steps.push_back({{"name", finding.name},
                      {"detail", finding.detail},
                      {"state", state_name(finding.state)},
-                     {"needs", finding.needs},
+                     {"needs", needs},
                      {"reason", finding.reason}});
+  }
   const Json document = {{"identity", identity_json(plan.identity)},
                          {"command", plan.command},
                          {"writable", plan.writable},

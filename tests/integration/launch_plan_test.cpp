@@ -190,7 +190,10 @@ TEST(PlanJson, NamesWhatEveryBlockedStepNeeds) {
   for (const Json& step : plan.at("steps")) {
     EXPECT_EQ(Names({"already", "to-do", "moot", "blocked"}).count(step.at("state")), 1U);
     if (step.at("state") != "blocked") continue;
-    for (const Json& need : step.at("needs")) needs.insert(need.get<std::string>());
+    for (const Json& need : step.at("needs")) {
+      EXPECT_TRUE(need.get<std::string>().starts_with("cap_")) << need;
+      needs.insert(need.get<std::string>());
+    }
   }
   EXPECT_EQ(needs.size(), 4U) << "SETUID, SETGID, CHOWN, NET_BIND_SERVICE: " << plan;
 }

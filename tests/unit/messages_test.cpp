@@ -139,7 +139,7 @@ TEST(PlanJson, HasTheDocumentedKeysInTheirOrder) {
   EXPECT_TRUE(document["user_namespace"].is_null());
   EXPECT_EQ(document["steps"][0],
             nlohmann::ordered_json::parse(R"({"name":"uid","detail":"become uid 1000",
-              "state":"blocked","needs":["SETUID"],"reason":"why"})"));
+              "state":"blocked","needs":["cap_setuid"],"reason":"why"})"));
   EXPECT_EQ(document["ok"], false);
 }
 
