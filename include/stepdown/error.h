@@ -31,6 +31,8 @@ class Error : public std::exception {
   explicit Error(ErrorDetails details);
 
   [[nodiscard]] const ErrorDetails& details() const { return details_; }
+  // Without the step, in one line: "CAUSE: CALL: ERRNO TEXT; HINT".
+  [[nodiscard]] std::string reason() const;
   // "STEP: CAUSE: CALL: ERRNO TEXT", and the hint on a line of its own.
   [[nodiscard]] const char* what() const noexcept override { return text_.c_str(); }
 

@@ -31,6 +31,9 @@ struct PortRequest {
 // contract (design: "Under the name gosu or su-exec"), so that they can be replaced by a link.
 enum class Manners { stepdown, gosu };
 
+// Whether stepdown stays as the app's parent (--init), and to whom it forwards signals.
+enum class Init { none, process, group };
+
 struct Options {
   std::optional<std::string> user;      // USER[:GROUP]
   std::optional<std::string> user_of;   // PATH
@@ -55,6 +58,8 @@ struct Options {
   std::optional<mode_t> umask;
   std::vector<int> keep_fds;
 
+  Init init = Init::none;
+
   LogLevel log_level = LogLevel::warning;
   bool log_json = false;
   std::optional<std::string> log_file;
@@ -66,6 +71,7 @@ struct Options {
 struct OptionRow {
   enum class Kind {
     flag,   // no value
+    mode,   // a flag, or --name=VALUE (with the sign alone)
     value,  // one value; given twice is an error
     list,   // one value each time; may be repeated
   };

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "stepdown/file_capabilities.h"
@@ -39,6 +40,7 @@ struct Caller {
 struct CommandLookup {
   std::optional<std::string> file;     // what execvp(3) would execute
   bool exists = false;                 // a file of that name is there, executable or not
+  bool for_everybody = false;          // everybody may execute `file`
   bool hidden = false;                 // a directory could not be searched: there may be more
   std::optional<std::string> missing;  // what `file` needs to start and is not there, in words
 };
@@ -104,9 +106,15 @@ struct Plan {
   std::optional<mode_t> umask;
   bool keep_all_fds = false;
   std::vector<int> keep_fds;  // above 2, ascending
+  Init init = Init::none;
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };
+
+// What a new ENTRYPOINT does to CMD, for whoever has no command.
+constexpr std::string_view no_command_hint =
+    "a new ENTRYPOINT empties the CMD that the base image had: repeat it in the Dockerfile, "
+    "CMD [\"program\", \"argument\"], or give it to docker run";
 
 // Error: words that contradict each other, an identity that is refused or does not resolve.
 Plan make_plan(const Options& options, const AccountFiles& accounts, const Caller& caller,

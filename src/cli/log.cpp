@@ -77,7 +77,9 @@ void configure_log(const Options& options) {
              O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0640);
   if (settings().fd >= 0) return;
   settings().fd = STDERR_FILENO;
-  throw_errno("--log-file " + *options.log_file, "open(2)");
+  throw_errno("--log-file " + *options.log_file, "open(2)",
+              errno == ELOOP ? "a symbolic link is never followed" : "",
+              "name a file in a directory that exists; without --log-file messages go to stderr");
 }
 
 void write_log(LogLevel level, std::string_view text) {

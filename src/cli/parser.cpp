@@ -4,10 +4,13 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <map>
 
+#include "cli/log.h"
 #include "cli/output.h"
 #include "cli/version.h"
 #include "stepdown/error.h"
+#include "stepdown/plan.h"
 
 namespace stepdown::cli {
 
@@ -24,6 +27,18 @@ const char* const run_footer =
 const char* const plan_footer =
     "Exit status: 0 the plan can be carried out here, 1 a step is blocked, 125 bad words.";
 
+// The values of the options that may have one, by name; `bare` where none was given.
+using Modes = std::map<std::string, std::string>;
+constexpr std::string_view bare = "bare";
+
+void take_modes(const Modes& modes, Options& options) {
+  for (const OptionRow& row : option_table()) {
+    const auto mode = modes.find(std::string(row.name));
+    if (mode == modes.end() || mode->second.empty()) continue;
+    row.set(options, mode->second == bare ? std::string_view() : mode->second);
+  }
+}
+
 bool mentions(const Words& words, const std::string& name) {
   return std::any_of(words.begin(), words.end(),
                      [&name](const std::string& word) { return word.starts_with(name); });
@@ -31,7 +46,7 @@ bool mentions(const Words& words, const std::string& name) {
 
 // CLI11 compares every new option with every other, which would be the dearest thing a launch does:
 // options that no word mentions are left out, unless the help is to list them.
-void add_options(CLI::App& app, Options& options, const Words& words, bool all) {
+void add_options(CLI::App& app, Options& options, Modes& modes, const Words& words, bool all) {
   for (const OptionRow& row : option_table()) {
     const std::string name = "--" + std::string(row.name);
     if (!all && !mentions(words, name)) continue;
@@ -40,6 +55,11 @@ void add_options(CLI::App& app, Options& options, const Words& words, bool all) 
       option = app.add_flag_callback(
           name, [&options, &row] { row.set(options, {}); }, std::string(row.help));
       option->disable_flag_override();
+    } else if (row.kind == OptionRow::Kind::mode) {
+      // A flag with a default value takes =VALUE, and never the word that follows.
+      option = app.add_flag(name + "{" + std::string(bare) + "}", modes[std::string(row.name)],
+                            std::string(row.help));
+      option->type_name(std::string(row.metavar));
     } else {
       const auto take = [&options, &row](const CLI::results_t& values) {
         for (const std::string& value : values) row.set(options, value);
@@ -48,6 +68,8 @@ void add_options(CLI::App& app, Options& options, const Words& words, bool all) 
       option = app.add_option(name, take, std::string(row.help));
       // One value each time: a list must not eat the words that follow.
       option->type_name(std::string(row.metavar))->expected(1)->allow_extra_args(false);
+      // Read at once: they say where the complaint about another word goes.
+      if (row.name.starts_with("log-")) option->trigger_on_parse();
       if (row.kind == OptionRow::Kind::list)
         option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     }
@@ -61,6 +83,11 @@ class Usage : public CLI::Formatter {
   std::string make_usage(const CLI::App*, std::string name) const override {
     return "Usage: " + name + " [OPTIONS] USER[:GROUP] [--] COMMAND [ARG...]\n       " + name +
            " [OPTIONS] --user USER[:GROUP] [--] COMMAND [ARG...]\n";
+  }
+  // Without the default value of a flag, which CLI11 writes into its name.
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    const std::string name = CLI::Formatter::make_option_name(option, positional);
+    return name.substr(0, name.find('{'));
   }
 };
 
@@ -95,9 +122,13 @@ void take_rest(const Words& words, std::vector<std::string> rest, Options& optio
       if (rest.front() == "--")
         rest.erase(rest.begin());
       else if (rest.front().size() > 1 && rest.front().starts_with('-'))
-        refuse(step, rest.front() + " stands after the user",
+        refuse(step,
+               rest.front() + " stands after " + *options.user + ", which is taken as the user",
                "options come before the user; a command that starts with a dash comes after --");
     }
+    if (rest.empty())
+      refuse("No command", *options.user + " is taken as the user, and nothing follows",
+             std::string(no_command_hint) + "\n  the words: --help");
   }
   options.command = std::move(rest);
 }
@@ -121,17 +152,23 @@ std::optional<ParsedWords> parse_words(const Words& words, bool plan) {
     app.add_flag("--help-all", help_all, "all options");
   }
   if (plan)
-    app.add_flag("--json", parsed.json, "a JSON document instead of a table");
+    app.add_flag("--json", parsed.json, "a JSON document instead of a table")
+        ->disable_flag_override();
   else if (asks_for_help || mentions(words, "--version"))
     app.add_flag("--version", version, "version, libraries and build");
-  add_options(app, parsed.options, words, asks_for_help);
+  Modes modes;
+  add_options(app, parsed.options, modes, words, asks_for_help);
   app.prefix_command();
   app.footer(plan ? plan_footer : run_footer);
   try {
     // It takes them from the back.
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {
+    configure_log(parsed.options);
     refuse(step, error.what(), "stepdown --help-all lists the options");
+  } catch (const Error&) {
+    configure_log(parsed.options);
+    throw;
   }
   if (version) {
     write_out(version_text());
@@ -142,6 +179,7 @@ std::optional<ParsedWords> parse_words(const Words& words, bool plan) {
     write_out(app.help());
     return std::nullopt;
   }
+  take_modes(modes, parsed.options);
   take_rest(words, app.remaining(), parsed.options);
   return parsed;
 }

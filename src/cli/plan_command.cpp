@@ -9,7 +9,9 @@ namespace stepdown::cli {
 int plan_command(const Words& words) {
   const std::optional<ParsedWords> parsed = parse_words(words, true);
   if (!parsed) return 0;
-  const Launch launch = prepare(parsed->options);
+  Options options = parsed->options;
+  options.log_file.reset();  // it does nothing: it creates no file either
+  const Launch launch = prepare(options);
   const std::vector<StepFinding> findings = examine(launch);
   write_out(parsed->json ? plan_json(launch.plan, findings) : plan_table(launch, findings));
   return is_blocked(findings) ? 1 : 0;

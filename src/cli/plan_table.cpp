@@ -12,6 +12,14 @@ std::string padded(std::string text, std::size_t width) {
   return text;
 }
 
+// Further lines of a reason stand below the first, clear of the table's columns.
+std::string indented(const std::string& text) {
+  std::string result;
+  for (const char character : text)
+    result += character == '\n' ? "\n          " : std::string(1, character);
+  return result;
+}
+
 }  // namespace
 
 std::string plan_table(const Launch& launch, const std::vector<StepFinding>& findings) {
@@ -29,7 +37,7 @@ std::string plan_table(const Launch& launch, const std::vector<StepFinding>& fin
   for (const StepFinding& finding : findings) {
     text += "  " + padded(std::string(state_name(finding.state)), 7) + "  " +
             padded(finding.name, name_width) + "  " + finding.detail;
-    if (!finding.reason.empty()) text += " (" + sys::escaped(finding.reason) + ")";
+    if (!finding.reason.empty()) text += " (" + indented(sys::escaped(finding.reason, true)) + ")";
     text += "\n";
   }
   if (is_blocked(findings)) text += blocked_message(findings, identity, launch.caller) + "\n";

@@ -31,10 +31,18 @@ std::string words(const std::vector<std::string>& capabilities, const char* befo
   return text;
 }
 
+// A reason's further lines stand below its first.
+std::string indented(const std::string& text) {
+  std::string result;
+  for (const char character : text)
+    result += character == '\n' ? "\n  " : std::string(1, character);
+  return result;
+}
+
 // What the user itself would not need: it has no ids to change and hands nothing over.
 bool helps_to_change_ids(const std::string& capability) {
   return capability == "SETUID" || capability == "SETGID" || capability == "CHOWN" ||
-         capability == "DAC_READ_SEARCH";
+         capability == "DAC_READ_SEARCH" || capability == "DAC_OVERRIDE";
 }
 
 }  // namespace
@@ -74,12 +82,18 @@ std::string blocked_message(const std::vector<StepFinding>& findings, const Iden
     text += text.empty() ? "the plan can't be carried out here: " : "\nand ";
     text += count(others.size(), "step") + (others.size() == 1 ? " is" : " are") + " blocked";
     for (const StepFinding* finding : others)
-      text += "\n  " + finding->name + ": " + finding->reason;
+      text += "\n  " + finding->name + ": " + indented(finding->reason);
   }
   if (capabilities.empty()) return text;
+  for (const StepFinding& finding : findings)
+    if (finding.name == "uid" && finding.state == StepState::moot) text += "\n" + finding.reason;
   // What cap_add gives a container that starts as another user ends up in its bounding set alone.
   const bool root_start = caller.credentials.uid.effective == root_uid;
   const std::string start = root_start ? "" : "--user 0 ";
+  if (!root_start)
+    for (const char* needed : {"SETGID", "SETUID"})
+      if (std::find(capabilities.begin(), capabilities.end(), needed) == capabilities.end())
+        capabilities.emplace_back(needed);
   text += "\ndocker: " + start + words(capabilities, "--cap-add ", " ") +
           "     compose: " + (root_start ? "" : "user: \"0\", ") + "cap_add: [" +
           words(capabilities, "", ", ") + "]";

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "launch/access_step.h"
+#include "launch/scout.h"
 #include "launch/steps.h"
 #include "plan/environment.h"
 #include "stepdown/error.h"
@@ -158,6 +160,8 @@ CommandLookup find_command(const std::string& name, std::optional<std::string_vi
     // Without CAP_DAC_OVERRIDE root can't tell for others; one executable bit must do.
     if (::geteuid() != 0 && ::access(file.c_str(), X_OK) != 0) continue;
     found.file = file;
+    found.for_everybody = steps::is_open_to_all(file) && (status.st_mode & S_IXOTH) != 0 &&
+                          ::access(file.c_str(), X_OK) == 0;
     return found;
   }
   return found;
@@ -215,6 +219,24 @@ void execute(const std::vector<std::string>& command, const std::vector<std::str
 
 namespace steps {
 
+namespace {
+
+// What the app's user finds: it may also be another file of that name further down in PATH. 0 when
+// it may execute that, else the exit status.
+int status_for_user(const Plan& plan) {
+  const std::vector<std::string> answer = scout(plan, [&plan] {
+    const CommandLookup found =
+        find_command(plan.command.front(), variable(plan.environment, "PATH"),
+                     plan.directory.value_or(std::string()));
+    return std::vector<std::string>{found.file ? "found" : found.exists ? "exists" : "hidden"};
+  });
+  if (answer.front() == "found") return 0;
+  const bool named = plan.command.front().find('/') != std::string::npos;
+  return answer.front() == "exists" || named ? exit_status::not_executable : exit_status::not_found;
+}
+
+}  // namespace
+
 void examine_exec(const Launch& launch, Findings& findings) {
   const Plan& plan = launch.plan;
   const std::string& name = plan.command.front();
@@ -226,12 +248,22 @@ void examine_exec(const Launch& launch, Findings& findings) {
     finding.reason = plan.command_refusal;
   } else if (!found.file && !found.hidden) {
     finding.state = StepState::blocked;
-    finding.reason = name + (found.exists ? ": not executable" : ": command not found");
+    finding.reason = name + (found.exists ? ": not executable (a directory, or chmod 755 it)"
+                                          : ": command not found");
     finding.status = found.exists ? exit_status::not_executable : exit_status::not_found;
   } else if (found.missing) {
     finding.state = StepState::blocked;
     finding.reason = *found.file + ": " + *found.missing;
     finding.status = exit_status::not_executable;
+  } else if (found.file && !found.for_everybody && can_scout(plan, launch.caller)) {
+    const int status = status_for_user(plan);
+    if (status != 0) {
+      finding.state = StepState::blocked;
+      finding.reason = *found.file +
+                       ": the app's user may not execute it; it and the directories above must be "
+                       "open to that user (chmod 755), and not on a noexec mount";
+      finding.status = status;
+    }
   }
   findings.push_back(std::move(finding));
 }

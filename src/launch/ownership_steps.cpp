@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -92,12 +91,24 @@ bool already_writable(const Launch& launch, const std::string& path,
       .empty();
 }
 
-// A caller who is the app's user may create what is missing where it may write, and owns it then.
-bool can_create(const Launch& launch, std::string path) {
-  if (launch.caller.credentials.uid.effective != launch.plan.identity.uid) return false;
-  while (path.size() > 1 && ::faccessat(AT_FDCWD, path.c_str(), F_OK, AT_EACCESS) != 0)
+// The directory that is there, above what is missing, lets this process create in it.
+bool may_create(std::string path) {
+  while (path.size() > 1 && ::access(path.c_str(), F_OK) != 0)
     path.resize(std::max<std::size_t>(path.rfind('/'), 1));
   return !not_writable_reason(path);
+}
+
+// What this process lacks to create a missing path for the target.
+std::vector<std::string> lacking_to_create(const Launch& launch, const std::string& path) {
+  const bool is_target = launch.caller.credentials.uid.effective == launch.plan.identity.uid;
+  std::vector<std::string> needs;
+  if (!holds_chown(launch) && !is_target) needs.emplace_back("CHOWN");
+  // Who is not root needs a root start, for which CHOWN stands; root needs to pass modes by.
+  if (!may_create(path)) {
+    const bool is_root = launch.caller.credentials.uid.effective == root_uid;
+    if (is_root || needs.empty()) needs.emplace_back(is_root ? "DAC_OVERRIDE" : "CHOWN");
+  }
+  return needs;
 }
 
 StepFinding look_at(const Launch& launch, const OwnedPath& own) {
@@ -121,9 +132,10 @@ StepFinding look_at(const Launch& launch, const OwnedPath& own) {
     finding.state = StepState::moot;
     finding.reason = "it is the app's already; CAP_DAC_READ_SEARCH to look below is not held";
   } else {
-    if (!holds_chown(launch) &&
-        (survey.kind != Kind::missing || !can_create(launch, survey.resolved)))
-      finding.needs.emplace_back("CHOWN");
+    if (survey.kind == Kind::missing)
+      finding.needs = lacking_to_create(launch, survey.resolved);
+    else if (!holds_chown(launch))
+      finding.needs = {"CHOWN"};
     if (survey.needs_dac_read_search) finding.needs.emplace_back("DAC_READ_SEARCH");
     if (!finding.needs.empty()) {
       finding.state = StepState::blocked;
@@ -175,6 +187,10 @@ void tell(const Launch& launch, const std::string& path, const HandOverReport& r
   if (report.unchangeable != 0)
     launch.log(LogLevel::info, step + std::to_string(report.unchangeable) +
                                    " entries can't be changed here; the app can write to them");
+  if (report.unlisted != 0)
+    launch.log(LogLevel::info, step + std::to_string(report.unlisted) +
+                                   " directories are the app's already and can't be looked into "
+                                   "without CAP_DAC_READ_SEARCH");
   if (report.other_mounts != 0)
     launch.log(LogLevel::info,
                step + std::to_string(report.other_mounts) + " mounts below it were left alone");
@@ -212,7 +228,7 @@ void examine_own(const Launch& launch, Findings& findings) {
       findings.push_back({.name = "own " + own.path,
                           .detail = "hand over " + own.path,
                           .state = StepState::blocked,
-                          .reason = error.what()});
+                          .reason = error.reason()});
     }
   }
 }

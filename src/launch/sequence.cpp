@@ -42,6 +42,8 @@ constexpr Step steps_in_order[] = {
     {"access", examine_access, apply_access},
     // Filters last: they could refuse the calls above. A filter is verified by its return value.
     {"filter", examine_filter, apply_filter},
+    // The supervisor stays behind here, as unprivileged as the app: the app's process goes on.
+    {"init", examine_init, apply_init},
     {"exec", examine_exec, apply_exec},
 };
 

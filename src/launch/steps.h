@@ -46,6 +46,8 @@ void examine_access(const Launch& launch, Findings& findings);
 void apply_access(const Launch& launch);
 void examine_filter(const Launch& launch, Findings& findings);
 void apply_filter(const Launch& launch);
+void examine_init(const Launch& launch, Findings& findings);
+void apply_init(const Launch& launch);
 void examine_exec(const Launch& launch, Findings& findings);
 void apply_exec(const Launch& launch);
 

@@ -4,107 +4,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <climits>
 #include <cstring>
 
+#include "launch/access_step.h"
 #include "launch/descriptor_listing.h"
 #include "launch/scout.h"
 #include "launch/steps.h"
 #include "stepdown/error.h"
-#include "stepdown/ownership.h"
 
 namespace stepdown::steps {
-
-namespace {
-
-constexpr std::size_t offenders_shown = 5;
-
-// The path will be the app's once --own has handed it over: until then there is nothing to learn.
-bool is_owned(const Plan& plan, const std::string& path) {
-  return std::any_of(plan.own.begin(), plan.own.end(), [&](const OwnedPath& own) {
-    return own.path == path || (own.recursive && path.starts_with(own.path + "/"));
-  });
-}
-
-// What stands in the way of the app's user as it is now: one line each, "KIND<TAB>PATH<TAB>REASON".
-// `owned` says whether the owned paths are asked about as well: before they are handed over there
-// is nothing to learn from them.
-struct Obstacle {
-  std::string kind, path, reason;
-};
-
-std::vector<Obstacle> obstacles(const Plan& plan, bool owned) {
-  std::vector<Obstacle> found;
-  for (const std::string& path : plan.writable) {
-    if (!owned && is_owned(plan, path)) continue;
-    if (const auto reason = not_writable_reason(path)) found.push_back({"writable", path, *reason});
-  }
-  for (const std::string& path : plan.readable)
-    for (const std::string& file : unreadable_below(path, offenders_shown))
-      found.push_back({"readable", path, file});
-  return found;
-}
-
-std::string advice(const Obstacle& obstacle, const Identity& identity) {
-  const std::string owner =
-      std::to_string(raw(identity.uid)) + ":" + std::to_string(raw(identity.gid));
-  if (obstacle.kind == "readable")
-    return "the app can't read " + obstacle.reason + "; in the Dockerfile: COPY --chown=" + owner +
-           " SOURCE " + obstacle.path;
-  return "the app can't write there: " + obstacle.reason + "; to hand it over: --own " +
-         obstacle.path;
-}
-
-void push(Findings& findings, const char* kind, const std::string& path,
-          const std::string& reason) {
-  StepFinding finding{
-      .name = std::string(kind) + " " + path,
-      .detail = std::string("the app can ") +
-                (std::string_view(kind) == "writable" ? "write to " : "read all of ") + path,
-      .syscall = "faccessat(2)"};
-  if (!reason.empty()) {
-    finding.state = StepState::blocked;
-    finding.reason = reason;
-  }
-  findings.push_back(std::move(finding));
-}
-
-}  // namespace
-
-void examine_access(const Launch& launch, Findings& findings) {
-  const Plan& plan = launch.plan;
-  const bool ask = !plan.readable.empty() ||
-                   std::any_of(plan.writable.begin(), plan.writable.end(),
-                               [&](const std::string& path) { return !is_owned(plan, path); });
-  std::vector<std::string> lines;
-  if (ask && can_scout(plan, launch.caller))
-    lines = scout(plan, [&plan] {
-      std::vector<std::string> answers;
-      for (const Obstacle& obstacle : obstacles(plan, false)) {
-        answers.push_back(obstacle.kind);
-        answers.push_back(obstacle.path);
-        answers.push_back(advice(obstacle, plan.identity));
-      }
-      return answers;
-    });
-  const auto report = [&](const char* kind, const std::string& path) {
-    std::string reason;
-    for (std::size_t at = 0; at + 2 < lines.size(); at += 3)
-      if (lines[at] == kind && lines[at + 1] == path)
-        reason += (reason.empty() ? "" : "\n    ") + lines[at + 2];
-    push(findings, kind, path, reason);
-  };
-  for (const std::string& path : plan.writable) report("writable", path);
-  for (const std::string& path : plan.readable) report("readable", path);
-}
-
-void apply_access(const Launch& launch) {
-  for (const Obstacle& obstacle : obstacles(launch.plan, true))
-    refuse(obstacle.kind + " " + obstacle.path, advice(obstacle, launch.plan.identity));
-}
 
 void examine_directory(const Launch& launch, Findings& findings) {
   if (!launch.plan.directory) return;
@@ -128,7 +38,8 @@ void examine_directory(const Launch& launch, Findings& findings) {
     });
     if (!answer.empty()) {
       finding.state = StepState::blocked;
-      finding.reason = "the app's user can't enter " + directory + ": " + answer.front();
+      finding.reason = "the app's user can't enter " + directory + " (chdir(2): " + answer.front() +
+                       "); name another --chdir, or open it to that user";
     }
   }
   findings.push_back(std::move(finding));
@@ -164,7 +75,8 @@ void examine_descriptors(const Launch& launch, Findings& findings) {
     finding.detail += ", but " + std::to_string(fd);
     if (::fcntl(fd, F_GETFD) < 0) {
       finding.state = StepState::blocked;
-      finding.reason = "descriptor " + std::to_string(fd) + " is not open (--keep-fd)";
+      finding.reason += (finding.reason.empty() ? "" : ", ") + std::string("descriptor ") +
+                        std::to_string(fd) + " is not open (--keep-fd)";
     }
   }
   findings.push_back(std::move(finding));

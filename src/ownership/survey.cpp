@@ -73,7 +73,8 @@ Owner owner_of_path(const std::string& step, const std::string& path) {
   const ownership::Resolution resolution = ownership::resolve(step, path);
   if (!resolution.exists()) {
     errno = ENOENT;
-    throw_errno(step, "", resolution.path);
+    throw_errno(step, "statx(2)", resolution.path,
+                "is the volume mounted? --user names the user where there is none");
   }
   return owner_in(resolution.last().status);
 }

@@ -95,7 +95,13 @@ class HandOver {
 
   void enter(sys::Fd pinned, const struct statx& status) {
     sys::Fd directory = sys::open_for_listing(pinned.get());
-    if (!directory) fail_to_read("openat(2)", descent_.path());
+    if (!directory) {
+      // The app's own 0700 directory, on a second start without DAC_READ_SEARCH.
+      if (errno != EACCES || !is_right(status, target_.owner))
+        fail_to_read("openat(2)", descent_.path());
+      ++report_.unlisted;
+      return;
+    }
     descent_.enter(std::move(directory), status);
     sys::Listing listing(descent_.directory());
     while (const dirent64* entry = listing.next()) handle(entry->d_name);

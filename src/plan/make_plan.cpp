@@ -33,6 +33,8 @@ std::string text(Uid uid, Gid gid) {
 std::optional<Identity> from_user(const Options& options, const AccountFiles& accounts,
                                   const Caller& caller) {
   if (!options.user) return std::nullopt;
+  if (options.user->empty() && options.manners == Manners::stepdown)
+    refuse("--user", "it is empty (a variable that is not set?)", "--user USER[:GROUP]");
   const Credentials& me = caller.credentials;
   return resolve_identity(
       accounts, parse_user_spec(*options.user), me.uid.effective, me.gid.effective,
@@ -66,7 +68,10 @@ Identity from_owner(const Options& options, const AccountFiles& accounts, const 
                     const std::optional<Identity>& fallback) {
   const std::string step = "--user-of " + *options.user_of;
   const Owner owner = host.user_of_owner.value();
-  const bool overflow = owner.uid == overflow_uid && !find_account(accounts, owner.uid);
+  // In a namespace with a map of its own it stands for everybody who is not in the map, whatever
+  // the image's account files call it.
+  const bool overflow = owner.uid == overflow_uid &&
+                        (host.mapped_user_namespace || !find_account(accounts, owner.uid));
   if (owner.uid != root_uid && !overflow)
     return by_number(accounts, owner.uid, owner.gid, fallback, step);
   if (fallback) return *fallback;
@@ -75,6 +80,17 @@ Identity from_owner(const Options& options, const AccountFiles& accounts, const 
            "podman: --userns=keep-id; or name the user as well: --user USER");
   refuse(step, overflow ? "its owner is the overflow uid 65534, which is nobody" : "root owns it",
          "name the user to fall back to: --user USER");
+}
+
+// environ(7): letters, digits and underscores, no digit first.
+bool is_variable_name(const std::string& name) {
+  constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+  constexpr std::string_view digits = "0123456789";
+  return !name.empty() && digits.find(name.front()) == std::string_view::npos &&
+         std::all_of(name.begin(), name.end(), [&](char letter) {
+           return letters.find(letter) != std::string_view::npos ||
+                  digits.find(letter) != std::string_view::npos;
+         });
 }
 
 std::optional<std::uint32_t> id_variable(const Environment& environment, const std::string& name) {
@@ -90,7 +106,9 @@ Identity from_environment(const Options& options, const AccountFiles& accounts,
                           const Caller& caller, const std::optional<Identity>& fallback) {
   const UserSpec names = parse_user_spec(*options.user_env);
   const std::string step = "--user-env " + *options.user_env;
-  if (names.user.empty()) refuse(step, "it takes the name of a variable: UIDVAR[:GIDVAR]");
+  if (!is_variable_name(names.user) || !(names.group.empty() || is_variable_name(names.group)))
+    refuse(step, "it takes names of variables, not their values: UIDVAR[:GIDVAR]",
+           "for example --user-env PUID:PGID");
   const auto uid = id_variable(caller.environment, names.user);
   const auto gid =
       names.group.empty() ? std::nullopt : id_variable(caller.environment, names.group);
@@ -231,10 +249,7 @@ bool same_groups(const std::vector<Gid>& a, const std::vector<Gid>& b, Gid prima
 
 Plan make_plan(const Options& options, const AccountFiles& accounts, const Caller& caller,
                const Host& host) {
-  if (options.command.empty())
-    refuse("No command", "there is nothing to run",
-           "a new ENTRYPOINT empties the CMD that the base image had: repeat it in the Dockerfile, "
-           "CMD [\"program\", \"argument\"], or give it to docker run");
+  if (options.command.empty()) refuse("No command", "there is nothing to run", no_command_hint);
   Plan plan;
   plan.command = options.command;
   plan.identity = wanted_identity(options, accounts, caller, host);
@@ -263,6 +278,7 @@ Plan make_plan(const Options& options, const AccountFiles& accounts, const Calle
   plan_ports_and_capabilities(plan, options, caller, host);
 
   plan_environment(plan, options, accounts, caller);
+  plan.init = options.init;
   plan.directory = options.directory;
   plan.umask = options.umask;
   plan_fds(plan, options, caller);

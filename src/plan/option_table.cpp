@@ -120,6 +120,13 @@ constexpr auto table =
                o.keep_fds.push_back(static_cast<int>(number(
                    "--keep-fd", v, 10, 3, INT_MAX, "a descriptor is 3 or more (0 to 2 stay)")));
              }},
+            {"init", "[=group]", Kind::mode, true,
+             "stay as the app's parent: reap, forward signals (to its process group)",
+             [](Options& o, View v) {
+               if (!v.empty() && v != "group")
+                 refuse("--init=" + std::string(v), "it is --init or --init=group");
+               o.init = v.empty() ? Init::process : Init::group;
+             }},
             {"log-level", "LEVEL", Kind::value, false,
              "debug, info, warning (the default) or error",
              [](Options& o, View v) { o.log_level = log_level(v); }},

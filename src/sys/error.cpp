@@ -8,8 +8,7 @@ namespace stepdown {
 
 namespace {
 
-std::string compose(const ErrorDetails& details) {
-  std::string text = details.step;
+std::string joined(const ErrorDetails& details, std::string text) {
   const auto add = [&text](std::string_view part) {
     if (part.empty()) return;
     if (!text.empty()) text += ": ";
@@ -23,13 +22,20 @@ std::string compose(const ErrorDetails& details) {
     for (const std::string& need : details.needs) text += " " + need;
     text += ")";
   }
-  if (!details.hint.empty()) text += "\n  " + details.hint;
   return text;
+}
+
+std::string compose(const ErrorDetails& details) {
+  return joined(details, details.step) + (details.hint.empty() ? "" : "\n  " + details.hint);
 }
 
 }  // namespace
 
 Error::Error(ErrorDetails details) : details_(std::move(details)), text_(compose(details_)) {}
+
+std::string Error::reason() const {
+  return joined(details_, {}) + (details_.hint.empty() ? "" : "; " + details_.hint);
+}
 
 void refuse(std::string_view step, std::string_view cause, std::string_view hint) {
   ErrorDetails details;

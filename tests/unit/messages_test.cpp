@@ -52,7 +52,7 @@ TEST(BlockedMessage, AsksANonRootStartForARootStart) {
       {blocked("own /data", "hand over /data (now 0:0)", "CHOWN", "", "fchownat(2)")}, app(),
       caller(1000, 1000, {}));
   EXPECT_THAT(text, HasSubstr("docker: --user 0 --cap-add CHOWN"));
-  EXPECT_THAT(text, HasSubstr("compose: user: \"0\", cap_add: [CHOWN]"));
+  EXPECT_THAT(text, HasSubstr("compose: user: \"0\", cap_add: [CHOWN, SETGID, SETUID]"));
   EXPECT_THAT(text, Not(HasSubstr("or start as the user itself")));
 }
 
