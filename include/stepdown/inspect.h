@@ -58,6 +58,8 @@ struct ProcessState {
   int seccomp_filters = 0;          // how many (5.9 and newer; else 0)
   bool own_user_namespace = false;  // not the reader's, or one whose uid_map isn't the identity
   std::vector<IdMapping> uid_map;
+  // The reader's user namespace does not map every id: 65534 may then be anybody, root included.
+  bool ids_may_be_hidden = false;
   // Threads whose credentials, no_new_privs or seccomp differ from the leader's: an escape hatch
   // that a look at the leader alone would miss. Each is a full state with the thread's id as pid.
   std::vector<ProcessState> differing_threads;

@@ -1,11 +1,17 @@
 #include "cli/log.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -17,6 +23,28 @@ namespace stepdown::cli {
 
 namespace {
 
+// A reader who is gone, or RLIMIT_FSIZE, must not end the launch by a signal: the call fails then,
+// and the dispositions are passed on as they came.
+class NoWriteSignals {
+ public:
+  NoWriteSignals() {
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &ignore, &pipe_);
+    ::sigaction(SIGXFSZ, &ignore, &size_);
+  }
+  ~NoWriteSignals() {
+    ::sigaction(SIGPIPE, &pipe_, nullptr);
+    ::sigaction(SIGXFSZ, &size_, nullptr);
+  }
+  NoWriteSignals(const NoWriteSignals&) = delete;
+  NoWriteSignals& operator=(const NoWriteSignals&) = delete;
+
+ private:
+  struct sigaction pipe_ {
+  }, size_{};
+};
+
 // Straight to a descriptor: no buffer that execve(2) could lose, and a log file that was opened
 // without following a symlink that the image planted.
 class DescriptorSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
@@ -27,6 +55,7 @@ class DescriptorSink : public spdlog::sinks::base_sink<spdlog::details::null_mut
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
+    const NoWriteSignals no_signals;
     for (std::size_t at = 0; at < line.size();) {
       const ssize_t written = ::write(fd_, line.data() + at, line.size() - at);
       if (written < 0 && errno == EINTR) continue;
@@ -65,21 +94,43 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
   return spdlog::level::err;
 }
 
+// "2026-01-31T12:00:00.123Z". Not by localtime(3), nor gmtime(3): they open whatever file TZ names,
+// and the image sets TZ.
+std::string utc_now() {
+  using namespace std::chrono;
+  const auto now = floor<milliseconds>(system_clock::now());
+  const auto midnight = floor<days>(now);
+  const year_month_day date{midnight};
+  const hh_mm_ss time{now - midnight};
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     time.hours().count(), time.minutes().count(), time.seconds().count(),
+                     time.subseconds().count());
+}
+
 }  // namespace
 
 void configure_log(const Options& options) {
   settings().level = options.log_level;
   settings().json = options.log_json;
   if (!options.log_file) return;
+  // RESOLVE_NO_SYMLINKS: a directory on the way may be the app's, from the last start.
+  open_how how{};
+  how.flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  how.mode = 0640;
+  how.resolve = RESOLVE_NO_SYMLINKS;
   // Kept until execve(2) closes it.
-  settings().fd =
-      ::open(options.log_file->c_str(),
-             O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0640);
-  if (settings().fd >= 0) return;
-  settings().fd = STDERR_FILENO;
-  throw_errno("--log-file " + *options.log_file, "open(2)",
-              errno == ELOOP ? "a symbolic link is never followed" : "",
-              "name a file in a directory that exists; without --log-file messages go to stderr");
+  const auto fd = static_cast<int>(
+      ::syscall(SYS_openat2, AT_FDCWD, options.log_file->c_str(), &how, sizeof how));
+  const std::string step = "--log-file " + *options.log_file;
+  if (fd < 0)
+    throw_errno(step, "openat2(2)",
+                errno == ELOOP ? "a symbolic link is on the way: name what it stands for" : "",
+                "name a file in a directory that exists; without --log-file messages go to stderr");
+  const std::vector<int>& kept = options.keep_fds;
+  if (std::find(kept.begin(), kept.end(), fd) != kept.end())
+    refuse("descriptors", "descriptor " + std::to_string(fd) + " is not open (--keep-fd)");
+  settings().fd = fd;
 }
 
 void write_log(LogLevel level, std::string_view text) {
@@ -92,9 +143,9 @@ void write_log(LogLevel level, std::string_view text) {
     logger.log(spdlog_level(level), sys::escaped(text, true));
     return;
   }
-  logger.set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","msg":%v})");
+  logger.set_pattern(R"({"time":")" + utc_now() + R"(","level":"%l","msg":%v})");
   logger.log(spdlog_level(level),
-             nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+             nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace stepdown::cli

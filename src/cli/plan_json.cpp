@@ -66,7 +66,8 @@ std::string plan_json(const Plan& plan, const std::vector<StepFinding>& findings
                          {"user_namespace", nullptr},
                          {"steps", steps},
                          {"ok", !is_blocked(findings)}};
-  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  // ASCII only, as check's: no terminal sees a control character of another encoding.
+  return document.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace stepdown::cli

@@ -27,20 +27,21 @@ std::string plan_table(const Launch& launch, const std::vector<StepFinding>& fin
   const Identity& identity = plan.identity;
   std::string text = "app:";
   for (const std::string& argument : plan.command) text += " " + sys::escaped(argument);
-  text += "\nas:  " + (identity.user.empty() ? std::string() : identity.user + " ") +
+  text += "\nas:  " + (identity.user.empty() ? std::string() : sys::escaped(identity.user) + " ") +
           std::to_string(raw(identity.uid)) + ":" + std::to_string(raw(identity.gid)) + ", groups";
   for (const Gid gid : identity.groups) text += " " + std::to_string(raw(gid));
-  text += ", home " + identity.home + "\n";
+  text += ", home " + sys::escaped(identity.home) + "\n";
   std::size_t name_width = 0;
   for (const StepFinding& finding : findings)
-    name_width = std::max(name_width, finding.name.size());
+    name_width = std::max(name_width, sys::escaped(finding.name).size());
   for (const StepFinding& finding : findings) {
     text += "  " + padded(std::string(state_name(finding.state)), 7) + "  " +
-            padded(finding.name, name_width) + "  " + finding.detail;
+            padded(sys::escaped(finding.name), name_width) + "  " + sys::escaped(finding.detail);
     if (!finding.reason.empty()) text += " (" + indented(sys::escaped(finding.reason, true)) + ")";
     text += "\n";
   }
-  if (is_blocked(findings)) text += blocked_message(findings, identity, launch.caller) + "\n";
+  if (is_blocked(findings))
+    text += sys::escaped(blocked_message(findings, identity, launch.caller), true) + "\n";
   return text;
 }
 

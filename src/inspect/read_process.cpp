@@ -123,11 +123,36 @@ class Procfs {
     std::vector<pid_t> pids = numbers_in(proc_.get(), ".", std::string(proc_step)).value();
     // Every PID namespace has a process 1 (pid_namespaces(7)): to be blind must not read as "all is
     // well".
-    if (pids.empty() || pids.front() != 1) {
+    if (pids.empty() || pids.front() != 1 || hides_processes()) {
       refuse(proc_step, "it hides processes (hidepid, proc(5)), so not all of them can be checked",
              "run the check as root or with the gid= of the mount");
     }
     return pids;
+  }
+
+  // The mount option hidepid= (proc(5)): process 1 may be visible, because it is the reader's own
+  // user's, and others not.
+  [[nodiscard]] bool hides_processes() const {
+    const std::optional<std::string> mounts =
+        read_text(proc_.get(), "self/mountinfo", std::string(proc_step));
+    const std::string options = mounts ? inspect::proc_mount_options(*mounts) : std::string();
+    const std::size_t begin = options.find("hidepid=");
+    if (begin == std::string::npos) return false;
+    const std::string mode = options.substr(begin, options.find(',', begin) - begin);
+    // noaccess shows every process and refuses to have it read: that is an error of its own.
+    if (mode == "hidepid=off" || mode == "hidepid=0" || mode == "hidepid=noaccess" ||
+        mode == "hidepid=1")
+      return false;
+    const Credentials me = own_credentials();
+    constexpr Capability sys_ptrace{19};
+    if (me.capabilities.effective.has(sys_ptrace)) return false;
+    const std::size_t gid = options.find("gid=");
+    if (mode == "hidepid=ptraceable" || mode == "hidepid=4" || gid == std::string::npos)
+      return true;
+    const std::optional<std::uint32_t> number = inspect::parse_decimal<std::uint32_t>(
+        std::string_view(options).substr(gid + 4, options.find(',', gid) - gid - 4));
+    const auto is_it = [&number](Gid one) { return number && raw(one) == *number; };
+    return !is_it(me.gid.filesystem) && std::none_of(me.groups.begin(), me.groups.end(), is_it);
   }
 
   // nullopt when there is no such process (any more); a zombie is none.
@@ -148,6 +173,7 @@ class Procfs {
     }
     if (!leader.runs()) return std::nullopt;
     if (leader.is_kernel_thread()) return leader;
+    leader.state.ids_may_be_hidden = ids_may_be_hidden_;
     if (!read_command(directory.get(), step, leader.state) ||
         !read_user_namespace(directory.get(), step, leader.state) ||
         !read_threads(directory.get(), step, leader)) {
@@ -168,6 +194,9 @@ class Procfs {
     }
     const std::string step = step_of(self_);
     own_map_ = inspect::parse_id_map(step, read_text(proc_.get(), "self/uid_map", step).value());
+    const std::vector<IdMapping> groups =
+        inspect::parse_id_map(step, read_text(proc_.get(), "self/gid_map", step).value());
+    ids_may_be_hidden_ = !is_identity(own_map_) || !is_identity(groups);
   }
 
   // These three are false when the process ended.
@@ -195,7 +224,13 @@ class Procfs {
     const std::optional<std::string> map = read_text(directory, "uid_map", step);
     if (!map) return false;
     state.uid_map = inspect::parse_id_map(step, *map);
-    state.own_user_namespace = comparable || !is_identity(state.uid_map);
+    // Ids that have no number out here: the namespace is no descendant of the reader's, and may be
+    // the initial one.
+    constexpr std::uint32_t unmapped = 4294967295;
+    const bool elsewhere =
+        std::any_of(state.uid_map.begin(), state.uid_map.end(),
+                    [](const IdMapping& line) { return line.outside == unmapped; });
+    state.own_user_namespace = !elsewhere && (comparable || !is_identity(state.uid_map));
     return true;
   }
 
@@ -213,6 +248,7 @@ class Procfs {
       // Threads can't be in different user namespaces: unshare(2) and setns(2) refuse it.
       thread.state.own_user_namespace = leader.state.own_user_namespace;
       thread.state.uid_map = leader.state.uid_map;
+      thread.state.ids_may_be_hidden = leader.state.ids_may_be_hidden;
       leader.state.differing_threads.push_back(std::move(thread.state));
     }
     return true;
@@ -228,6 +264,7 @@ class Procfs {
   bool kernel_has_user_namespaces_ = true;
   std::optional<std::string> own_namespace_;
   std::vector<IdMapping> own_map_;
+  bool ids_may_be_hidden_ = false;
 };
 
 ProcessState read_existing(const Procfs& proc, pid_t pid) {

@@ -128,11 +128,34 @@ std::string describe_groups(const std::vector<Gid>& groups) {
          enumerate(groups, [](Gid gid) { return std::to_string(raw(gid)); });
 }
 
-Verdict judge_non_root(const Credentials& credentials) {
-  return {!credentials.uid.any_is(root_uid), describe_ids("uid", credentials.uid)};
+constexpr Gid overflow_gid{raw(overflow_uid)};
+constexpr std::string_view may_be_anybody =
+    " (65534 may be anybody outside this user namespace, root included)";
+
+bool hides_uid(const ProcessState& thread) {
+  return thread.ids_may_be_hidden && thread.credentials.uid.any_is(overflow_uid);
 }
 
-Verdict judge_no_root_group(const Credentials& credentials) {
+bool hides_gid(const ProcessState& thread) {
+  const std::vector<Gid>& groups = thread.credentials.groups;
+  return thread.ids_may_be_hidden &&
+         (thread.credentials.gid.any_is(overflow_gid) ||
+          std::find(groups.begin(), groups.end(), overflow_gid) != groups.end());
+}
+
+// What can't be told is not called good.
+Verdict unless_hidden(bool hidden, Verdict verdict) {
+  if (!hidden || !verdict.ok) return verdict;
+  return {false, verdict.detail + std::string(may_be_anybody)};
+}
+
+Verdict judge_non_root(const ProcessState& thread) {
+  const Credentials& credentials = thread.credentials;
+  return unless_hidden(hides_uid(thread),
+                       {!credentials.uid.any_is(root_uid), describe_ids("uid", credentials.uid)});
+}
+
+Verdict judge_root_group(const Credentials& credentials) {
   const std::vector<Gid>& groups = credentials.groups;
   const std::string gid = describe_ids("gid", credentials.gid);
   if (std::find(groups.begin(), groups.end(), root_gid) != groups.end()) {
@@ -225,7 +248,7 @@ Verdict judge_user_namespace(const ProcessState& thread) {
 // Kubernetes' Pod Security Standards, level restricted, as far as it shows in a process.
 Verdict judge_restricted(const ProcessState& thread) {
   const std::array<Verdict, 4> parts = {
-      judge_non_root(thread.credentials),
+      judge_non_root(thread),
       judge_capabilities(thread.credentials, {Capability::net_bind_service}),
       judge_no_new_privs(thread.credentials),
       judge_seccomp(thread),
@@ -245,9 +268,9 @@ Verdict judge_thread(const Rule& rule, const ProcessState& thread) {
   const Credentials& credentials = thread.credentials;
   switch (rule.kind) {
     case Kind::non_root:
-      return judge_non_root(credentials);
+      return judge_non_root(thread);
     case Kind::no_root_group:
-      return judge_no_root_group(credentials);
+      return unless_hidden(hides_gid(thread), judge_root_group(credentials));
     case Kind::no_capabilities:
       return judge_capabilities(credentials, {});
     case Kind::only_capability:
@@ -257,11 +280,14 @@ Verdict judge_thread(const Rule& rule, const ProcessState& thread) {
     case Kind::seccomp:
       return judge_seccomp(thread);
     case Kind::uid:
-      return {credentials.uid.all_are(Uid{rule.ids.at(0)}), describe_ids("uid", credentials.uid)};
+      return unless_hidden(hides_uid(thread), {credentials.uid.all_are(Uid{rule.ids.at(0)}),
+                                               describe_ids("uid", credentials.uid)});
     case Kind::gid:
-      return {credentials.gid.all_are(Gid{rule.ids.at(0)}), describe_ids("gid", credentials.gid)};
+      return unless_hidden(
+          thread.ids_may_be_hidden && credentials.gid.any_is(overflow_gid),
+          {credentials.gid.all_are(Gid{rule.ids.at(0)}), describe_ids("gid", credentials.gid)});
     case Kind::groups:
-      return judge_groups(credentials, rule.ids);
+      return unless_hidden(hides_gid(thread), judge_groups(credentials, rule.ids));
     case Kind::user_namespace:
       return judge_user_namespace(thread);
     case Kind::restricted:

@@ -189,6 +189,16 @@ std::vector<IdMapping> parse_id_map(std::string_view step, std::string_view text
   return mappings;
 }
 
+std::string proc_mount_options(std::string_view mountinfo) {
+  constexpr std::size_t mount_point = 4;
+  std::string options;
+  for (const std::string_view line : split(mountinfo, '\n')) {
+    const std::vector<std::string_view> fields = split(line, ' ');
+    if (fields.size() > mount_point && fields[mount_point] == "/proc") options = fields.back();
+  }
+  return options;
+}
+
 }  // namespace inspect
 
 ProcessState parse_status(std::string_view step, std::string_view text) {

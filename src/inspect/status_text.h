@@ -4,6 +4,7 @@
 #include <charconv>
 #include <concepts>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,6 +31,10 @@ ThreadStatus parse_thread_status(std::string_view step, std::string_view text);
 
 // Error: a line is not three numbers of 32 bits.
 std::vector<IdMapping> parse_id_map(std::string_view step, std::string_view text);
+
+// The filesystem's options of what is mounted at /proc, last mounted first, without the line's end;
+// empty where nothing is (proc_pid_mountinfo(5)).
+std::string proc_mount_options(std::string_view mountinfo);
 
 // A decimal number and nothing else: no sign, no space, no prefix; nullopt when out of range, too.
 template <std::integral Number>

@@ -48,6 +48,9 @@ std::vector<std::string> candidates(const std::string& name, std::optional<std::
 
 // The file's first page, which holds what the kernel looks at first; empty when it can't be read.
 std::string first_page(const std::string& file) {
+  // A "#!" line may name a device, and opening one can be a deed (/dev/watchdog).
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
   const sys::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   std::string bytes(4096, '\0');
   const ssize_t got = fd ? ::pread(fd.get(), bytes.data(), bytes.size(), 0) : 0;
@@ -104,7 +107,7 @@ std::string loader_of(std::string_view page) {
   switch (number) {
     case ENOENT:
       fail(file, number,
-           follow_interpreters(file).missing.value_or("something it needs is missing"),
+           follow_interpreters(file, {}).missing.value_or("something it needs is missing"),
            "install it in the image; a #! line may end in a carriage return; a program may be "
            "linked statically",
            exit_status::not_executable);
@@ -167,7 +170,7 @@ CommandLookup find_command(const std::string& name, std::optional<std::string_vi
   return found;
 }
 
-LoadedProgram follow_interpreters(const std::string& file) {
+LoadedProgram follow_interpreters(const std::string& file, const std::string& directory) {
   LoadedProgram program{file, std::nullopt};
   const auto require = [&program](const char* what, const std::string& needed) {
     if (::access(needed.c_str(), F_OK) != 0 && is_missing(errno))
@@ -181,8 +184,10 @@ LoadedProgram follow_interpreters(const std::string& file) {
       if (!loader.empty()) require("its dynamic loader ", loader);
       break;
     }
-    require("its interpreter ", interpreter);
-    program.file = interpreter;
+    // A relative one is looked up where the app will be started (execve(2)).
+    program.file = interpreter.front() == '/' || directory.empty() ? interpreter
+                                                                   : directory + "/" + interpreter;
+    require("its interpreter ", program.file);
   }
   return program;
 }

@@ -21,7 +21,7 @@ struct LoadedProgram {
   std::string file;                    // the last one, whose file capabilities count
   std::optional<std::string> missing;  // an interpreter or dynamic loader that is not there: words
 };
-LoadedProgram follow_interpreters(const std::string& file);
+LoadedProgram follow_interpreters(const std::string& file, const std::string& directory);
 
 // execve(2). Error: 127 when there is no such command, 126 when there is and it can't be executed,
 // with the interpreter or loader named that is missing.

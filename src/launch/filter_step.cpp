@@ -12,9 +12,13 @@ void examine_filter(const Launch& launch, Findings& findings) {
   if (!plan.no_new_privs && !launch.caller.credentials.no_new_privs) {
     finding.state = StepState::moot;
     finding.reason = "left out: --allow-new-privs (a filter needs no_new_privs)";
-  } else if (!seccomp::available()) {
+  } else if (const auto answer = seccomp::availability();
+             answer == seccomp::Availability::missing) {
     finding.state = plan.filter_required ? StepState::blocked : StepState::moot;
     finding.reason = "this kernel (or its emulation) has no seccomp filters";
+  } else if (answer == seccomp::Availability::refused) {
+    finding.state = StepState::blocked;
+    finding.reason = "seccomp(2) is refused: a seccomp filter or an LSM forbids it";
   }
   findings.push_back(std::move(finding));
 }

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/securebits.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "launch/identity_calls.h"
 #include "launch/steps.h"
 #include "sys/fd.h"
+#include "sys/files.h"
 
 namespace stepdown::steps {
 
@@ -48,7 +50,7 @@ bool is_mapped(const char* map, std::uint32_t id) {
   const ssize_t length = ::readlink("/proc/self/ns/user", name, sizeof name);
   if (length > 0 && std::string_view(name, static_cast<std::size_t>(length)) == "user:[4026531837]")
     return true;
-  const sys::Fd file(::open(map, O_RDONLY | O_CLOEXEC));
+  const sys::Fd file = sys::open_procfs(map);
   if (!file) return true;
   std::string text;
   char buffer[4096];
@@ -77,6 +79,11 @@ void need(StepFinding& finding, const char* capability) {
   finding.state = StepState::blocked;
   finding.needs = {capability};
   finding.reason = std::string("CAP_") + capability + " is not held";
+}
+
+// What is kept, and SETPCAP for the steps that lock the door, must survive 0 → N.
+bool carries_capabilities(const Launch& launch) {
+  return launch.plan.drop_privileges && (!launch.plan.keep.empty() || can_lock(launch.caller));
 }
 
 }  // namespace
@@ -126,6 +133,11 @@ void examine_groups(const Launch& launch, Findings& findings) {
   } else {
     // More groups than there can be: EINVAL says that only the number was wrong.
     block_if_refused(finding, ::setgroups(NGROUPS_MAX + 1, nullptr) == 0 || errno != EINVAL);
+    if (plan.identity.groups.size() > NGROUPS_MAX) {
+      finding.detail = "set " + std::to_string(plan.identity.groups.size()) + " groups";
+      finding.state = StepState::blocked;
+      finding.reason = "more groups than a process can have (65536): /etc/group";
+    }
     for (const Gid gid : plan.identity.groups)
       block_unmapped(finding, "/proc/self/gid_map", raw(gid));
   }
@@ -174,13 +186,17 @@ void examine_uid(const Launch& launch, Findings& findings) {
   } else if (!me.uid.any_is(uid)) {
     need(finding, "SETUID");
   }
+  if (finding.state == StepState::to_do && carries_capabilities(launch) &&
+      (launch.caller.securebits & SECBIT_KEEP_CAPS_LOCKED) != 0) {
+    finding.state = StepState::blocked;
+    finding.reason =
+        "the securebit KEEP_CAPS is locked: what the next steps need would not survive it";
+  }
   findings.push_back(std::move(finding));
 }
 
 void apply_uid(const Launch& launch) {
-  // What is kept, and SETPCAP for the steps that lock the door, must survive 0 → N.
-  const bool carry =
-      launch.plan.drop_privileges && (!launch.plan.keep.empty() || can_lock(launch.caller));
+  const bool carry = carries_capabilities(launch);
   if (carry) capability::keep_over_setuid(true);
   set_uid(launch.plan.identity.uid);
   if (carry) capability::keep_over_setuid(false);

@@ -12,6 +12,7 @@
 #include "launch/steps.h"
 #include "stepdown/error.h"
 #include "stepdown/ownership.h"
+#include "sys/text.h"
 
 namespace stepdown::steps {
 
@@ -121,10 +122,15 @@ StepFinding look_at(const Launch& launch, const OwnedPath& own) {
   if (survey.read_only_mount) {
     finding.state = StepState::blocked;
     finding.reason = "read-only mount: " + writable_mount_hint(own.path, owner);
+  } else if (survey.kind == Kind::world_writable && !already_writable(launch, own.path, survey)) {
+    finding.state = StepState::blocked;
+    finding.reason =
+        "sticky or writable for everyone, so it is never handed over, and the app can't write "
+        "there: name a directory below it, or chmod -t it";
   } else if (survey.kind == Kind::already_right || survey.kind == Kind::world_writable) {
     finding.state = StepState::already;
     if (survey.kind == Kind::world_writable)
-      finding.reason = "writable for everyone: left as it is";
+      finding.reason = "sticky or writable for everyone: left as it is";
   } else if (!holds_chown(launch) && already_writable(launch, own.path, survey)) {
     finding.state = StepState::moot;
     finding.reason = "CAP_CHOWN is not held; the app can already write there";
@@ -160,8 +166,8 @@ class Progress {
     if (now < next_) return;
     next_ = now + std::chrono::milliseconds(200);
     if (!terminal_) return;
-    std::fprintf(stderr, "\rstepdown: --own %s: %llu entries, %llu handed over", path_.c_str(),
-                 static_cast<unsigned long long>(report.entries),
+    std::fprintf(stderr, "\rstepdown: --own %s: %llu entries, %llu handed over",
+                 sys::escaped(path_).c_str(), static_cast<unsigned long long>(report.entries),
                  static_cast<unsigned long long>(report.changed));
     shown_ = true;
   }

@@ -1,3 +1,5 @@
+#include <linux/securebits.h>
+
 #include "capability/apply.h"
 #include "launch/steps.h"
 
@@ -29,6 +31,14 @@ void settle_without_setpcap(const Launch& launch, StepFinding& finding) {
   finding.state = StepState::moot;
   finding.reason = "CAP_SETPCAP is not held; with no_new_privs and uid " +
                    std::to_string(raw(launch.plan.identity.uid)) + " nothing can come of it";
+}
+
+// NOROOT or NO_CAP_AMBIENT_RAISE is off, and locked so (capabilities(7), "The securebits flags").
+bool has_locked_open(unsigned bits) {
+  const auto locked_open = [bits](unsigned bit) {
+    return (bits & bit << 1U) != 0 && (bits & bit) == 0;
+  };
+  return locked_open(SECBIT_NOROOT) || locked_open(SECBIT_NO_CAP_AMBIENT_RAISE);
 }
 
 bool leave_alone(const Launch& launch, StepFinding& finding) {
@@ -117,6 +127,10 @@ void examine_securebits(const Launch& launch, Findings& findings) {
     settle_without_setpcap(launch, finding);
   else if (end_state(launch.plan, launch.caller).securebits == launch.caller.securebits)
     finding.state = StepState::already;
+  else if (has_locked_open(launch.caller.securebits)) {
+    finding.state = StepState::blocked;
+    finding.reason = "a securebit that would have to be set is locked: whoever started this did it";
+  }
   findings.push_back(std::move(finding));
 }
 

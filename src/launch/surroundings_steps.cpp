@@ -13,6 +13,7 @@
 #include "launch/scout.h"
 #include "launch/steps.h"
 #include "stepdown/error.h"
+#include "sys/fd.h"
 
 namespace stepdown::steps {
 
@@ -83,6 +84,10 @@ void examine_descriptors(const Launch& launch, Findings& findings) {
 }
 
 void apply_descriptors(const Launch& launch) {
+  // A descriptor that must be closed at execve as well shows whether what close_range(2) returned
+  // is true: a filter may answer in the kernel's place.
+  const sys::Fd witness(::open("/", O_PATH));
+  if (!witness) throw_errno("descriptors", "open(2)", "/");
   unsigned first = 3;
   const auto mark = [](unsigned low, unsigned high) {
     if (low > high) return;
@@ -101,6 +106,8 @@ void apply_descriptors(const Launch& launch) {
     first = static_cast<unsigned>(kept) + 1;
   }
   mark(first, UINT_MAX);
+  if ((::fcntl(witness.get(), F_GETFD) & FD_CLOEXEC) == 0)
+    refuse("descriptors", "close_range(2) returned success and closes nothing");
 }
 
 }  // namespace stepdown::steps

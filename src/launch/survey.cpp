@@ -12,6 +12,7 @@
 #include "stepdown/error.h"
 #include "stepdown/launch.h"
 #include "sys/fd.h"
+#include "sys/files.h"
 
 namespace stepdown {
 
@@ -28,20 +29,27 @@ std::optional<Number> parse(std::string_view text) {
   return value;
 }
 
+// In a container LISTEN_PID is always 1, so an image's ENV can claim whatever is open: never a
+// directory, which an engine may have left open and which leads out (CVE-2024-21626).
+bool may_be_passed(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && !S_ISDIR(status.st_mode);
+}
+
 // Socket activation: the descriptors are ours to pass on when LISTEN_PID names this process, since
-// execve(2) keeps the pid. What an image's ENV claims counts only as far as descriptors are open.
+// execve(2) keeps the pid.
 std::vector<int> listen_fds(const Caller& caller) {
   const auto pid = parse<pid_t>(variable(caller.environment, "LISTEN_PID").value_or(""));
   const auto count = parse<int>(variable(caller.environment, "LISTEN_FDS").value_or(""));
   std::vector<int> fds;
   if (!pid || !count || *pid != caller.pid) return fds;
   for (int fd = first_listen_fd; fd - first_listen_fd < *count && ::fcntl(fd, F_GETFD) >= 0; ++fd)
-    fds.push_back(fd);
+    if (may_be_passed(fd)) fds.push_back(fd);
   return fds;
 }
 
 std::string small_file(const char* path) {
-  const sys::Fd file(::open(path, O_RDONLY | O_CLOEXEC));
+  const sys::Fd file = sys::open_procfs(path);
   char buffer[256];
   const ssize_t length = file ? ::read(file.get(), buffer, sizeof buffer) : 0;
   return {buffer, length > 0 ? static_cast<std::size_t>(length) : 0};
@@ -56,7 +64,7 @@ bool is_mapped_namespace() {
 // NS_GET_USERNS answers EPERM when the owner of the network namespace lies above this user
 // namespace (ioctl_ns(2)).
 bool is_foreign_network_namespace() {
-  const sys::Fd network(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+  const sys::Fd network(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!network) return false;
   const sys::Fd owner(::ioctl(network.get(), NS_GET_USERNS));
   return !owner && errno == EPERM;
@@ -100,7 +108,8 @@ Host survey_host(const Options& options, const Caller& caller) {
   host.command = find_command(options.command.front(), variable(environment, "PATH"),
                               options.directory.value_or(std::string()));
   if (!host.command.file) return host;
-  const LoadedProgram program = follow_interpreters(*host.command.file);
+  const LoadedProgram program =
+      follow_interpreters(*host.command.file, options.directory.value_or(std::string()));
   host.command.missing = program.missing;
   host.command_file = program.file;
   host.command_capabilities = read_file_capabilities(host.command_file);

@@ -33,6 +33,8 @@ OwnedPath parse_owned_path(std::string_view word) {
   OwnedPath own;
   own.recursive = !word.ends_with(top);
   own.path = own.recursive ? word : word.substr(0, word.size() - top.size());
+  // What is asked of the paths below it compares words.
+  while (own.path.size() > 1 && own.path.ends_with('/')) own.path.pop_back();
   if (own.path.find('\0') != std::string::npos) refuse(step, "a path can't contain a NUL byte");
   if (!own.path.starts_with('/')) refuse(step, "the path must be absolute", "write --own /PATH");
   return own;

@@ -14,6 +14,7 @@
 #include "stepdown/error.h"
 #include "stepdown/ownership.h"
 #include "sys/files.h"
+#include "sys/text.h"
 
 namespace stepdown {
 
@@ -143,7 +144,8 @@ class HandOver {
     if (verdict == Verdict::device) ++report_.devices;
     if (verdict == Verdict::other_mount) ++report_.other_mounts;
     if (verdict == Verdict::hard_link && report_.hard_links++ == 0) {
-      report_.first_hard_link = path();
+      // One line, whatever the name: it goes into a message.
+      report_.first_hard_link = sys::escaped(path());
     }
   }
 
@@ -166,8 +168,8 @@ class HandOver {
     details.syscall = "fchownat(2)";
     details.number = number;
     const std::string wanted = words(raw(target_.owner.uid), raw(target_.owner.gid));
-    details.cause =
-        path + " (now " + words(status.stx_uid, status.stx_gid) + ") can't be given to " + wanted;
+    details.cause = sys::escaped(path) + " (now " + words(status.stx_uid, status.stx_gid) +
+                    ") can't be given to " + wanted;
     if (number == EROFS) {
       details.hint = "read-only mount: " + writable_mount_hint(path, target_.owner);
     } else if (number == EPERM && !holds_chown()) {

@@ -307,6 +307,9 @@ EndState end_state(const Plan& plan, const Caller& caller) {
   end.securebits |= SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
                     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
   end.securebits &= ~static_cast<unsigned>(SECBIT_KEEP_CAPS);
+  // It would leave capabilities to a child that drops root; only who locked it can mean that.
+  if ((end.securebits & SECBIT_NO_SETUID_FIXUP_LOCKED) == 0)
+    end.securebits &= ~static_cast<unsigned>(SECBIT_NO_SETUID_FIXUP);
   return end;
 }
 

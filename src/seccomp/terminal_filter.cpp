@@ -18,11 +18,13 @@ namespace {
 
 }  // namespace
 
-bool available() {
+Availability availability() {
   // With no program to copy in, EFAULT says that the kernel got as far as looking for one. Any
   // other errno, EPERM say, is somebody's refusal and no reason to go without.
-  return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, nullptr) == -1 && errno != ENOSYS &&
-         errno != EINVAL;
+  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, nullptr) != -1)
+    return Availability::refused;
+  if (errno == ENOSYS || errno == EINVAL) return Availability::missing;
+  return errno == EFAULT ? Availability::available : Availability::refused;
 }
 
 void refuse_terminal_injection() {

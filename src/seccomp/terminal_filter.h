@@ -5,8 +5,13 @@
 
 namespace stepdown::seccomp {
 
-// The kernel takes seccomp filters (it may lack them, and qemu-user does).
-bool available();
+enum class Availability {
+  available,
+  missing,  // the kernel has no seccomp filters, or its emulation (qemu-user) hasn't
+  refused,  // somebody's filter or security module forbids the call
+};
+// Asks the kernel; changes nothing.
+Availability availability();
 
 // Loads the filter for this thread and everything it executes. Needs no_new_privs. Error: it could
 // not be built or loaded.

@@ -1,9 +1,11 @@
 #include "sys/files.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 #include <cstring>
@@ -35,6 +37,15 @@ std::uint64_t device_of(const struct statx& status) {
 
 InodeId inode_of(const struct statx& status) {
   return {device_of(status), status.stx_ino};
+}
+
+Fd open_procfs(const char* path) {
+  Fd file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct statfs filesystem {};
+  if (file && ::fstatfs(file.get(), &filesystem) == 0 && filesystem.f_type == PROC_SUPER_MAGIC)
+    return file;
+  if (file) errno = ENOENT;
+  return {};
 }
 
 Fd pin(int directory, const char* name, int flags) {
