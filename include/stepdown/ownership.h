@@ -69,6 +69,7 @@ struct HandOverReport {
   std::string first_hard_link;     // path of the first one, for the message
   std::uint64_t other_mounts = 0;  // left alone: something else is mounted there
   std::uint64_t devices = 0;       // left alone: character and block devices
+  std::uint64_t shared = 0;        // left alone: sticky or world-writable directories below the top
   std::uint64_t unlisted = 0;      // the target's already, and not for this process to list
   std::uint64_t unchangeable = 0;  // EPERM or EROFS, and the target can write there all the same
 };

@@ -2,6 +2,7 @@
 // Docker and gosu read a malformed id as 0, here it is an error that names the line.
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -199,7 +200,11 @@ std::vector<Gid> groups_of(const AccountFiles& files, std::string_view user) {
   for (Lines lines(files.group); lines.next();) {
     if (!lists(source, lines.line(), user)) continue;
     const Gid gid = gid_of(source, lines.line());
-    if (std::find(groups.begin(), groups.end(), gid) == groups.end()) groups.push_back(gid);
+    if (std::find(groups.begin(), groups.end(), gid) != groups.end()) continue;
+    // A process can't have more (setgroups(2)), and looking for each among all takes its time.
+    if (groups.size() == NGROUPS_MAX)
+      refuse(files.group_path, "it lists " + quoted(user) + " in more than 65536 groups");
+    groups.push_back(gid);
   }
   return groups;
 }

@@ -10,6 +10,7 @@
 #include "launch/steps.h"
 #include "stepdown/error.h"
 #include "stepdown/ownership.h"
+#include "sys/text.h"
 
 namespace stepdown::steps {
 
@@ -62,7 +63,7 @@ std::string unreadable(const Plan& plan, const std::string& path, bool handed_ov
   for (const std::string& file : unreadable_below(path, limit)) {
     if (!handed_over && is_owned(plan, file.substr(0, file.rfind(" (")))) continue;
     if (++count > offenders_shown) break;
-    files += "\n  " + file;
+    files += "\n  " + sys::escaped(file);
   }
   if (count == 0) return {};
   if (count > offenders_shown) files += "\n  and more";

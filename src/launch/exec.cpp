@@ -226,18 +226,18 @@ namespace steps {
 
 namespace {
 
-// What the app's user finds: it may also be another file of that name further down in PATH. 0 when
-// it may execute that, else the exit status.
-int status_for_user(const Plan& plan) {
+// What the app's user finds: it may also be another file of that name further down in PATH.
+CommandLookup find_as_user(const Plan& plan) {
   const std::vector<std::string> answer = scout(plan, [&plan] {
     const CommandLookup found =
         find_command(plan.command.front(), variable(plan.environment, "PATH"),
                      plan.directory.value_or(std::string()));
-    return std::vector<std::string>{found.file ? "found" : found.exists ? "exists" : "hidden"};
+    return std::vector<std::string>{found.file.value_or(""), found.exists ? "exists" : ""};
   });
-  if (answer.front() == "found") return 0;
-  const bool named = plan.command.front().find('/') != std::string::npos;
-  return answer.front() == "exists" || named ? exit_status::not_executable : exit_status::not_found;
+  CommandLookup found;
+  if (!answer.at(0).empty()) found.file = answer[0];
+  found.exists = !answer.at(1).empty() || plan.command.front().find('/') != std::string::npos;
+  return found;
 }
 
 }  // namespace
@@ -261,13 +261,15 @@ void examine_exec(const Launch& launch, Findings& findings) {
     finding.reason = *found.file + ": " + *found.missing;
     finding.status = exit_status::not_executable;
   } else if (found.file && !found.for_everybody && can_scout(plan, launch.caller)) {
-    const int status = status_for_user(plan);
-    if (status != 0) {
+    const CommandLookup users = find_as_user(plan);
+    if (users.file) {
+      finding.detail = "become " + name + " (" + *users.file + ")";
+    } else {
       finding.state = StepState::blocked;
       finding.reason = *found.file +
                        ": the app's user may not execute it; it and the directories above must be "
                        "open to that user (chmod 755), and not on a noexec mount";
-      finding.status = status;
+      finding.status = users.exists ? exit_status::not_executable : exit_status::not_found;
     }
   }
   findings.push_back(std::move(finding));

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/securebits.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -200,6 +201,9 @@ void apply_uid(const Launch& launch) {
   if (carry) capability::keep_over_setuid(true);
   set_uid(launch.plan.identity.uid);
   if (carry) capability::keep_over_setuid(false);
+  // Where fs.suid_dumpable is 1 (proc(5)) the kernel does not do it: until execve(2) no process of
+  // the app's user may look into this one.
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno("uid", "prctl(PR_SET_DUMPABLE)");
 }
 
 }  // namespace stepdown::steps

@@ -200,6 +200,9 @@ void tell(const Launch& launch, const std::string& path, const HandOverReport& r
   if (report.other_mounts != 0)
     launch.log(LogLevel::info,
                step + std::to_string(report.other_mounts) + " mounts below it were left alone");
+  if (report.shared != 0)
+    launch.log(LogLevel::info, step + std::to_string(report.shared) +
+                                   " sticky or world-writable directories were left alone");
   if (report.devices != 0)
     launch.log(LogLevel::info, step + std::to_string(report.devices) + " devices were left alone");
 }
@@ -241,7 +244,9 @@ void examine_own(const Launch& launch, Findings& findings) {
 
 void apply_own(const Launch& launch) {
   for (const OwnedPath& own : launch.plan.own) {
-    if (look_at(launch, own).state != StepState::to_do) continue;
+    const StepFinding now = look_at(launch, own);
+    if (now.state == StepState::blocked) refuse(now.name, now.reason);  // it has just changed
+    if (now.state != StepState::to_do) continue;
     Progress progress(own.path);
     tell(launch, own.path,
          hand_over(own, receiver(launch),

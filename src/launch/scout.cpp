@@ -95,6 +95,7 @@ std::vector<std::string> scout(const Plan& plan,
   std::vector<std::string> lines;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = text.find('\0', begin);
+    if (end == std::string::npos) refuse(step, "the answer of the app's user broke off");
     lines.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }

@@ -14,7 +14,6 @@
 #include "stepdown/error.h"
 #include "stepdown/ownership.h"
 #include "sys/files.h"
-#include "sys/text.h"
 
 namespace stepdown {
 
@@ -100,7 +99,7 @@ class ReadCheck {
                     AT_EACCESS | AT_SYMLINK_NOFOLLOW) == 0) {
       if (type == DT_DIR) descent_.remember(entry.d_name);
     } else if (errno != ENOENT && sys::look(descent_.directory(), entry.d_name, status)) {
-      offenders_.push_back(sys::escaped(descent_.path_of(entry.d_name)) + " (" +
+      offenders_.push_back(descent_.path_of(entry.d_name) + " (" +
                            mode_and_owner(status.stx_mode, status.stx_uid, status.stx_gid) + ")");
     }
   }

@@ -143,6 +143,7 @@ class HandOver {
   void note(Verdict verdict, const Path& path) {
     if (verdict == Verdict::device) ++report_.devices;
     if (verdict == Verdict::other_mount) ++report_.other_mounts;
+    if (verdict == Verdict::left_alone) ++report_.shared;
     if (verdict == Verdict::hard_link && report_.hard_links++ == 0) {
       // One line, whatever the name: it goes into a message.
       report_.first_hard_link = sys::escaped(path());
