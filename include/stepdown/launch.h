@@ -33,6 +33,7 @@ struct Launch {
   Plan plan;
   Caller caller;
   CommandLookup command;
+  bool explains = false;  // for `plan`: look at everything, whatever it costs
   Log log;
 };
 

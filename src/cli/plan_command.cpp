@@ -11,7 +11,8 @@ int plan_command(const Words& words) {
   if (!parsed) return 0;
   Options options = parsed->options;
   options.log_file.reset();  // it does nothing: it creates no file either
-  const Launch launch = prepare(options);
+  Launch launch = prepare(options);
+  launch.explains = true;
   const std::vector<StepFinding> findings = examine(launch);
   write_out(parsed->json ? plan_json(launch.plan, findings) : plan_table(launch, findings));
   return is_blocked(findings) ? 1 : 0;

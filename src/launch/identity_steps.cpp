@@ -40,6 +40,13 @@ bool uid_is_right(const Launch& launch) {
   return launch.caller.credentials.uid.all_are(launch.plan.identity.uid);
 }
 
+// EINVAL: the id has no meaning in this user namespace (setresuid(2)).
+std::string_view unmapped_hint(int number) {
+  return number == EINVAL
+             ? "it is not mapped in this user namespace: give the engine a range that has it"
+             : std::string_view();
+}
+
 constexpr const char* filtered =
     "the capability is held, yet the call is refused: a seccomp filter, an LSM or "
     "/proc/self/setgroups (user_namespaces(7)) forbids it";
@@ -63,8 +70,12 @@ bool is_mapped(const char* map, std::uint32_t id) {
   });
 }
 
-void block_unmapped(StepFinding& finding, const char* map, std::uint32_t id) {
-  if (finding.state != StepState::to_do || is_mapped(map, id)) return;
+// Looking at /proc is among the dearest things a launch does, and an id without a meaning is
+// refused by the call itself: who asks beforehand is the plan, and a launch that would hand paths
+// over first.
+void block_unmapped(const Launch& launch, StepFinding& finding, const char* map, std::uint32_t id) {
+  if (finding.state != StepState::to_do) return;
+  if ((!launch.explains && launch.plan.own.empty()) || is_mapped(map, id)) return;
   finding.state = StepState::blocked;
   finding.reason = "id " + std::to_string(id) + " is not mapped in this user namespace (" + map +
                    "): give the engine a range that has it";
@@ -93,17 +104,17 @@ void set_groups(const std::vector<Gid>& groups) {
   std::vector<gid_t> numbers;
   for (const Gid gid : groups) numbers.push_back(raw(gid));
   if (::setgroups(numbers.size(), numbers.data()) != 0)
-    throw_errno("groups", "setgroups(2)", list(groups));
+    throw_errno("groups", "setgroups(2)", list(groups), unmapped_hint(errno));
 }
 
 void set_gid(Gid gid) {
   if (::setresgid(raw(gid), raw(gid), raw(gid)) != 0)
-    throw_errno("gid", "setresgid(2)", number(gid));
+    throw_errno("gid", "setresgid(2)", number(gid), unmapped_hint(errno));
 }
 
 void set_uid(Uid uid) {
   if (::setresuid(raw(uid), raw(uid), raw(uid)) != 0)
-    throw_errno("uid", "setresuid(2)", number(uid));
+    throw_errno("uid", "setresuid(2)", number(uid), unmapped_hint(errno));
 }
 
 void become(const Identity& identity, const Credentials& now) {
@@ -140,7 +151,7 @@ void examine_groups(const Launch& launch, Findings& findings) {
       finding.reason = "more groups than a process can have (65536): /etc/group";
     }
     for (const Gid gid : plan.identity.groups)
-      block_unmapped(finding, "/proc/self/gid_map", raw(gid));
+      block_unmapped(launch, finding, "/proc/self/gid_map", raw(gid));
   }
   findings.push_back(std::move(finding));
 }
@@ -160,7 +171,7 @@ void examine_gid(const Launch& launch, Findings& findings) {
     // -1 leaves all three as they are (setresgid(2)).
     constexpr gid_t same = static_cast<gid_t>(-1);
     block_if_refused(finding, ::setresgid(same, same, same) != 0);
-    block_unmapped(finding, "/proc/self/gid_map", raw(gid));
+    block_unmapped(launch, finding, "/proc/self/gid_map", raw(gid));
   } else if (!me.gid.any_is(gid)) {
     need(finding, "SETGID");
   }
@@ -183,7 +194,7 @@ void examine_uid(const Launch& launch, Findings& findings) {
   } else if (me.capabilities.effective.has(Capability::setuid)) {
     constexpr uid_t same = static_cast<uid_t>(-1);
     block_if_refused(finding, ::setresuid(same, same, same) != 0);
-    block_unmapped(finding, "/proc/self/uid_map", raw(uid));
+    block_unmapped(launch, finding, "/proc/self/uid_map", raw(uid));
   } else if (!me.uid.any_is(uid)) {
     need(finding, "SETUID");
   }

@@ -99,8 +99,9 @@ class Spawner {
   posix_spawn_file_actions_t actions_{};
 };
 
-// A directory of root's that ends with this object: the link named gosu, and a small tree that
-// belongs to the user already.
+// A directory of root's that ends with this object: the programs, the link named gosu, and a small
+// tree that belongs to the user already. The programs are copied there as an installation does:
+// what a linker wrote lies in the page cache in smaller pieces and starts up to 10 % slower.
 class Scene {
  public:
   Scene(const Options& options, uid_t uid, gid_t gid) {
@@ -108,7 +109,9 @@ class Scene {
     if (mkdtemp(name.data()) == nullptr) check(errno, "mkdtemp");
     top_ = name;
     fs::permissions(top_, fs::perms{0755});
-    fs::create_symlink(fs::absolute(options.stepdown), gosu());
+    fs::copy_file(options.stepdown, stepdown());
+    fs::copy_file(options.empty, empty());
+    fs::create_symlink(stepdown(), gosu());
     fs::create_directory(data());
     give(data(), uid, gid);
     for (int i = 0; i < 8; ++i) {
@@ -126,6 +129,8 @@ class Scene {
     fs::remove_all(top_, ignored);
   }
 
+  [[nodiscard]] fs::path stepdown() const { return top_ / "stepdown"; }
+  [[nodiscard]] fs::path empty() const { return top_ / "empty"; }
   [[nodiscard]] fs::path gosu() const { return top_ / "gosu"; }
   [[nodiscard]] fs::path data() const { return top_ / "data"; }
 
@@ -153,11 +158,11 @@ std::vector<Launcher> launchers(const Options& options, const Scene& scene, uid_
   const std::string& user = options.user;
   const std::string uid_word = std::to_string(uid);
   const std::string gid_word = std::to_string(gid);
-  std::vector<Launcher> all{{std::string(bare), {}, options.empty}};
-  all.push_back({std::string(hardened), {"--user", user, "--"}, options.stepdown});
+  std::vector<Launcher> all{{std::string(bare), {}, scene.empty()}};
+  all.push_back({std::string(hardened), {"--user", user, "--"}, scene.stepdown()});
   all.push_back({"stepdown --own DIR",
                  {"--user", user, "--own", scene.data().string(), "--"},
-                 options.stepdown});
+                 scene.stepdown()});
   all.push_back({"stepdown as gosu", {user}, scene.gosu()});
 
   const std::vector<std::pair<std::string, Words>> peers{
@@ -180,7 +185,7 @@ std::vector<Launcher> launchers(const Options& options, const Scene& scene, uid_
   }
   for (Launcher& launcher : all) {
     launcher.words.insert(launcher.words.begin(), launcher.program.string());
-    if (launcher.name != bare) launcher.words.push_back(options.empty);
+    if (launcher.name != bare) launcher.words.push_back(scene.empty().string());
   }
   return all;
 }
