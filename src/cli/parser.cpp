@@ -163,6 +163,18 @@ std::optional<ParsedWords> parse_words(const Words& words, bool plan) {
   try {
     // It takes them from the back.
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    if (version) {
+      write_out(version_text());
+      return std::nullopt;
+    }
+    if (help || help_all) {
+      if (!help_all) hide_rare_options(app);
+      write_out(app.help());
+      return std::nullopt;
+    }
+    take_modes(modes, parsed.options);
+    take_rest(words, app.remaining(), parsed.options);
+    return parsed;
   } catch (const CLI::ParseError& error) {
     configure_log(parsed.options);
     refuse(step, error.what(), "stepdown --help-all lists the options");
@@ -170,18 +182,6 @@ std::optional<ParsedWords> parse_words(const Words& words, bool plan) {
     configure_log(parsed.options);
     throw;
   }
-  if (version) {
-    write_out(version_text());
-    return std::nullopt;
-  }
-  if (help || help_all) {
-    if (!help_all) hide_rare_options(app);
-    write_out(app.help());
-    return std::nullopt;
-  }
-  take_modes(modes, parsed.options);
-  take_rest(words, app.remaining(), parsed.options);
-  return parsed;
 }
 
 }  // namespace stepdown::cli

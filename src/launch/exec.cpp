@@ -240,6 +240,13 @@ CommandLookup find_as_user(const Plan& plan) {
   return found;
 }
 
+// --own hands the file over before it is executed; a noexec mount refuses it all the same.
+bool opened_by_owning(const Plan& plan, const std::string& file) {
+  struct stat status {};
+  return is_owned(plan, file) && ::stat(file.c_str(), &status) == 0 &&
+         (status.st_mode & S_IXUSR) != 0 && ::access(file.c_str(), X_OK) == 0;
+}
+
 }  // namespace
 
 void examine_exec(const Launch& launch, Findings& findings) {
@@ -260,7 +267,8 @@ void examine_exec(const Launch& launch, Findings& findings) {
     finding.state = StepState::blocked;
     finding.reason = *found.file + ": " + *found.missing;
     finding.status = exit_status::not_executable;
-  } else if (found.file && !found.for_everybody && can_scout(plan, launch.caller)) {
+  } else if (found.file && !found.for_everybody && !opened_by_owning(plan, *found.file) &&
+             can_scout(plan, launch.caller)) {
     const CommandLookup users = find_as_user(plan);
     if (users.file) {
       finding.detail = "become " + name + " (" + *users.file + ")";

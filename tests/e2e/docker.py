@@ -97,6 +97,21 @@ def a_user_who_may_not_hand_over_is_refused_and_the_pasted_line_works(engine):
 
 
 @claim
+def the_line_for_a_user_names_the_whole_root_start(engine):
+    """Without Docker's default capabilities, too, it has to work as it stands."""
+    for user in "10001:10001", "4711:4711":
+        with engine.volume("touch left-by-root") as volume:
+            flags = ("--cap-drop", "ALL", "--user", user, "-v", f"{volume}:/data")
+            refusal = engine.run(*flags, IMAGE, *TOUCH).expect_status(125)
+            paste = pasted(refusal)
+            expect_equal("words to paste", paste, [
+                "--user", "0", "--cap-add", "CHOWN", "--cap-add", "SETGID", "--cap-add", "SETUID"])
+            state = engine.state(*flags, *paste, IMAGE, *TOUCH)
+            state.expect_stepped_down(APP, APP, {APP, LOGS}, bounding=state.capabilities["CapBnd"])
+            expect_equal("owners", set(engine.owners(volume).values()), {"10001:10001"})
+
+
+@claim
 def a_path_that_cannot_be_created_blocks_the_plan_as_well_as_the_start(engine):
     words = ("--user", "app", "--own", "/srv/new/deep", "--", *SHOW)
     flags = ("--user", "10001:10001", "--entrypoint", "stepdown", IMAGE)
