@@ -866,6 +866,86 @@ TEST(CheckCommand, WithoutPidChecksAllButItself) {
               AllOf(StartsWith("1\nPID "), HasSubstr("\n1  "), HasSubstr("restricted: uid 0")));
 }
 
+// The reader is root of a user namespace that maps uid and gid 1000 alone, as `unshare -r` makes
+// it.
+void enter_small_user_namespace() {
+  must(setgroups(0, nullptr) == 0, "setgroups");
+  must(setresgid(1000, 1000, 1000) == 0, "setresgid");
+  must(setresuid(1000, 1000, 1000) == 0, "setresuid");
+  must(prctl(PR_SET_DUMPABLE, 1UL, 0UL, 0UL, 0UL) == 0, "PR_SET_DUMPABLE");  // for the maps
+  must(unshare(CLONE_NEWUSER) == 0, "unshare");
+  write_text("/proc/self/setgroups", "deny");
+  write_text("/proc/self/uid_map", "0 1000 1");
+  write_text("/proc/self/gid_map", "0 1000 1");
+}
+
+TEST(CheckCommand, DoesNotTakeRootForNobodyFromAnotherUserNamespace) {
+  const Child root([] {});
+  for (const char* rule :
+       {"non-root", "no-root-group", "uid=65534", "gid=65534", "groups=65534", "restricted"}) {
+    const Answer answer =
+        check({"--pid", std::to_string(root.pid()), "--require", rule}, enter_small_user_namespace);
+    EXPECT_EQ(answer.status, 1) << rule << answer.out << answer.err;
+  }
+  EXPECT_THAT(check({"--pid", std::to_string(root.pid()), "--require", "non-root"},
+                    enter_small_user_namespace)
+                  .out,
+              HasSubstr("65534 may be anybody"));
+}
+
+TEST(CheckCommand, JudgesTheIdsThatItsUserNamespaceMaps) {
+  const Child same([] {
+    must(setgroups(0, nullptr) == 0, "setgroups");
+    must(setresgid(1000, 1000, 1000) == 0, "setresgid");
+    must(setresuid(1000, 1000, 1000) == 0, "setresuid");
+  });
+  const Answer answer = check({"--pid", std::to_string(same.pid()), "--require", "uid=0,gid=0"},
+                              enter_small_user_namespace);
+  EXPECT_EQ(answer.status, 0) << answer.out << answer.err;
+}
+
+TEST(CheckCommand, DoesNotTakeTheInitialUserNamespaceForOneOfTheProcesssOwn) {
+  const Child child([] {});
+  const Answer answer = check({"--pid", std::to_string(child.pid()), "--require", "user-namespace"},
+                              enter_small_user_namespace);
+  EXPECT_EQ(answer.status, 1) << answer.out << answer.err;
+}
+
+// What check says as a child of a process 1 of its own uid, under a /proc of these mount options,
+// where a process of root's is as well.
+std::string check_beside_a_hidden_root(const char* options, bool as_user) {
+  return told_by_child([&]() -> std::string {
+    own_mounts();
+    must(unshare(CLONE_NEWPID) == 0, "unshare");
+    return told_by_child([&]() -> std::string {
+      mount_proc(options);
+      fork_below([] {});
+      if (as_user) become_user();
+      // A process that has changed its ids is hidden from its own user, too (ptrace(2)).
+      must(prctl(PR_SET_DUMPABLE, 1UL, 0UL, 0UL, 0UL) == 0, "PR_SET_DUMPABLE");
+      const Answer answer = check({"--require", "non-root"});
+      return std::to_string(answer.status) + "\n" + answer.out + answer.err;
+    });
+  });
+}
+
+TEST(CheckCommand, Is125WhereProcHidesProcessesThoughProcess1IsVisible) {
+  for (const char* options : {"hidepid=2", "hidepid=2,gid=3000", "hidepid=4"}) {
+    EXPECT_THAT(check_beside_a_hidden_root(options, true),
+                AllOf(StartsWith("125\n"), HasSubstr("it hides processes (hidepid")))
+        << options;
+  }
+}
+
+TEST(CheckCommand, SeesThroughHidepidWithPtraceOrTheGroupOfTheMount) {
+  EXPECT_THAT(check_beside_a_hidden_root("hidepid=2", false),
+              AllOf(StartsWith("1\n"), HasSubstr("\n2 ")));
+  EXPECT_THAT(check_beside_a_hidden_root("hidepid=2,gid=2000", true),
+              AllOf(StartsWith("1\n"), HasSubstr("\n2 ")));
+  EXPECT_THAT(check_beside_a_hidden_root("hidepid=2,gid=1001", true),
+              AllOf(StartsWith("1\n"), HasSubstr("\n2 ")));
+}
+
 TEST(CheckCommand, DoesNotCallNothingGood) {
   // Alone in a PID namespace, as PID 1 itself.
   EXPECT_THAT(told_by_child([]() -> std::string {

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
+#include <chrono>
 
 #include "world.h"
 
@@ -228,6 +229,12 @@ TEST(StepsDown, LeavesNoCapabilityEvenWhereTheKernelWouldNotClearThem) {
   }
 }
 
+TEST(StepsDown, ClearsNoSetuidFixupForTheAppsChildren) {
+  Caller caller = root_with_docker_default();
+  caller.securebits = SECBIT_NO_SETUID_FIXUP;
+  EXPECT_EQ(World().run(caller, as_app).app().securebits, noroot_and_no_ambient_raise_locked);
+}
+
 TEST(StepsDown, ComesToTheSameEndWhereKeepCapsIsLocked) {
   for (const Words& options : {Words{}, Words{"--keep-cap", "KILL"}}) {
     Words words = options;
@@ -255,6 +262,38 @@ TEST(StepsDown, SetsHundredsOfGroups) {
     expected.push_back(gid);
   }
   EXPECT_EQ(world.run(as_app).app().groups, expected);
+}
+
+// setgroups(2) takes 65536. The file has 9 MB; looking for each group among all those before it
+// takes half a minute.
+TEST(StepsDown, IsRefusedInTimeWhereThereAreMoreGroupsThanAProcessCanHave) {
+  World world;
+  world.directory("/srv/data", 0, 0, 0755);
+  for (int gid = 100000; gid < 740000; ++gid)
+    world.group += "g:x:" + std::to_string(gid) + ":app\n";
+  const auto begin = std::chrono::steady_clock::now();
+  const Outcome outcome = world.run({"--own", "/srv/data", "--user", "app", "--", "probe"});
+  // Half a second; a sanitized build on a busy machine has its time.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(40));
+  EXPECT_FALSE(outcome.app_ran());
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_TRUE(outcome.says("65536")) << outcome.err;
+  EXPECT_EQ(owner_of("/srv/data").uid, 0U);
+}
+
+// The members' 65536, and the primary group makes one more.
+TEST(StepsDown, IsBlockedWhereThereIsOneGroupTooMany) {
+  World world;
+  world.directory("/srv/data", 0, 0, 0755);
+  world.group.clear();
+  for (int gid = 100000; gid < 165536; ++gid)
+    world.group += "g:x:" + std::to_string(gid) + ":app\n";
+  const Outcome outcome = world.run({"--own", "/srv/data", "--user", "app", "--", "probe"});
+  EXPECT_FALSE(outcome.app_ran());
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_TRUE(outcome.says("65536")) << outcome.err;
+  EXPECT_EQ(owner_of("/srv/data").uid, 0U);
+  EXPECT_EQ(world.run({"plan", "--user", "app", "--", "probe"}).status, 1);
 }
 
 // ---- --keep-cap ----
@@ -432,6 +471,14 @@ INSTANTIATE_TEST_SUITE_P(
              std::to_string(instance.param.first_argument.value_or(0)) + "_error" +
              std::to_string(instance.param.error);
     });
+
+// The descriptors would be the app's.
+TEST(StepsDown, IsRefusedWhereCloseRangeLies) {
+  const Outcome outcome = run_filtered({SYS_close_range, 0});
+  EXPECT_FALSE(outcome.app_ran());
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_TRUE(outcome.says("close_range(2)")) << outcome.err;
+}
 
 TEST(StepsDown, DoesNotStartTheAppWithoutTheTerminalFilter) {
   Start start;

@@ -240,6 +240,36 @@ TEST(Descriptors, OfAnEnormousListenFdsCostNoTimeAndNoCrash) {
   }
 }
 
+// By way of a shell, which gets it into the state first.
+Start by_shell(const std::string& script) {
+  Start start;
+  start.binary = "/bin/sh";
+  start.name = "sh";
+  start.words = {"-c", script};
+  return start;
+}
+
+// PID 1 may be told by an image's ENV that what the engine left open is its: a directory would lead
+// out of the container (CVE-2024-21626).
+TEST(Descriptors, OfSocketActivationAreNoDirectories) {
+  const Outcome outcome =
+      World().run(by_shell("exec 3</srv/extra 4</srv/out 5</srv/extra\n"
+                           "LISTEN_FDS=3 LISTEN_PID=$$ exec stepdown app probe"));
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.app().fd_numbers(), Fds({0, 1, 2, 3, 5}));
+}
+
+TEST(Descriptors, OfSocketActivationAreNoDirectoriesForPid1Either) {
+  Start start = by_shell("exec 3</; LISTEN_FDS=1 LISTEN_PID=1 exec stepdown app probe");
+  start.pid_namespace = true;
+  EXPECT_EQ(World().run(start).app().fd_numbers(), Fds({0, 1, 2}));
+}
+
+TEST(Descriptors, ThatAreDirectoriesAreKeptWhenAsked) {
+  const Start start = by_shell("exec 4</srv/out; exec stepdown --keep-fd 4 app probe");
+  EXPECT_EQ(World().run(start).app().fd_numbers(), Fds({0, 1, 2, 4}));
+}
+
 TEST(Descriptors, AreTheSameFilesAsBefore) {
   Start start = with_fds({}, {});
   start.in = start.out = start.err = Stdio::file;
@@ -329,6 +359,67 @@ TEST(Log, InAFileHasWhatHappened) {
       world.run({"--log-level", "debug", "--log-file", "/srv/log", "app", "probe"});
   EXPECT_EQ(outcome.err, "");
   EXPECT_NE(read_file("/srv/log"), "");
+}
+
+TEST(Log, IsNeverWrittenThroughASymlinkOnTheWay) {
+  const World world;
+  world.directory("/srv/data", 1000, 1000, 0755);
+  world.directory("/srv/victim", 0, 0, 0755);
+  world.symlink("/srv/victim", "/srv/data/logs");
+  world.symlink("/srv/victim/log", "/srv/data/log");
+  for (const char* file : {"/srv/data/logs/log", "/srv/data/log"}) {
+    const Outcome outcome = world.run({"--log-level", "debug", "--log-file", file, "app", "probe"});
+    EXPECT_FALSE(outcome.app_ran()) << file;
+    EXPECT_EQ(outcome.status, 125);
+    EXPECT_TRUE(outcome.says("symbolic link")) << outcome.err;
+    EXPECT_FALSE(exists("/srv/victim/log"));
+  }
+}
+
+// The file is opened first, and could get the number of a descriptor that is not open.
+TEST(Log, InAFileIsNotTakenForADescriptorToKeep) {
+  for (const char* fd : {"3", "4", "5"}) {
+    const World world;
+    const Outcome outcome = world.run({"--log-file", "/srv/log", "--keep-fd", fd, "app", "probe"});
+    EXPECT_FALSE(outcome.app_ran()) << fd;
+    EXPECT_EQ(outcome.status, 125);
+    const std::string told = outcome.err + read_file("/srv/log");
+    EXPECT_NE(told.find(std::string("descriptor ") + fd + " is not open"), std::string::npos)
+        << told;
+  }
+}
+
+// localtime(3) opens whatever file TZ names, and an image's ENV sets it.
+TEST(Log, OpensNoFileThatTzNames) {
+  const World world;
+  world.fifo("/srv/fifo");
+  for (const char* zone : {"TZ=/srv/fifo", "TZ=:/srv/fifo"}) {
+    Start start;
+    start.environment.emplace_back(zone);
+    start.words = {"--log-format", "json", "--log-level", "debug", "app", "probe"};
+    const Outcome outcome = world.run(start);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_TRUE(outcome.says("\"time\":\"20")) << outcome.err;
+  }
+}
+
+// SIGPIPE would end the launch, for a warning.
+TEST(Log, ToAReaderWhoIsGoneDoesNotEndTheLaunch) {
+  const World world;
+  world.fifo("/srv/fifo");
+  const std::string reader_gone = "exec 9<>/srv/fifo 2>/srv/fifo 9>&-; exec ";
+  const Outcome outcome = world.run(by_shell(reader_gone + "stepdown --log-level debug app probe"));
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.app().ignored, std::vector<int>{}) << "SIGPIPE is as it was for the app";
+  EXPECT_EQ(world.run(by_shell(reader_gone + "stepdown nosuch probe")).status, 125);
+  EXPECT_EQ(world.run(by_shell(reader_gone + "stepdown app nosuch")).status, 127);
+}
+
+TEST(Log, InAFileThatMayNotGrowDoesNotEndTheLaunch) {
+  const Outcome outcome = World().run(
+      by_shell("ulimit -f 0; exec stepdown --log-level debug --log-file /srv/log app probe"));
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.app().ignored, std::vector<int>{}) << "SIGXFSZ is as it was for the app";
 }
 
 }  // namespace

@@ -269,6 +269,28 @@ TEST(Command, MayBeAScript) {
             Words({"/srv/bin/probe", "one", "/srv/bin/app-script", "two"}));
 }
 
+TEST(Command, MayBeAScriptWhoseInterpreterIsSoughtWhereTheAppStarts) {
+  World world;
+  world.copy("/srv/bin/probe", "/srv/app/interp");
+  world.program("/srv/app/s", "#!./interp\n");
+  const Outcome outcome = world.run({"--chdir", "/srv/app", "app", "./s"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.app().argv, Words({"./interp", "./s"}));
+  EXPECT_EQ(world.run({"plan", "--chdir", "/srv/app", "app", "./s"}).status, 0);
+}
+
+TEST(Command, ThatIsAScriptIs126WhereItsRelativeInterpreterIsElsewhere) {
+  World world;
+  world.copy("/srv/bin/probe", "/srv/elsewhere/interp");
+  world.program("/srv/app/s", "#!./interp\n");
+  Start start;
+  start.cwd = "/srv/elsewhere";
+  start.words = {"--chdir", "/srv/app", "app", "./s"};
+  expect_status(world.run(start), 126, "./interp");
+  start.words.insert(start.words.begin(), "plan");
+  EXPECT_EQ(world.run(start).status, 1);
+}
+
 TEST(Command, ThatIsAScriptWithoutItsInterpreterIs126AndNamesTheInterpreter) {
   World world;
   world.program("/srv/bin/app-script", "#!/opt/nowhere/python3 -u\nprint()\n");

@@ -1,6 +1,8 @@
 // Where launchers get it wrong: set-user-ID copies of themselves, containers with nothing in them.
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "world.h"
 
@@ -211,6 +213,46 @@ TEST(Verify, BelievesTheKernelAndNotAProcThatSomebodyForged) {
   const Report app = world.run(start).app();
   EXPECT_EQ(app.uids, Ids(4, 1000));
   EXPECT_EQ(app.inheritable | app.permitted | app.effective | app.bounding | app.ambient, 0U);
+}
+
+class FakeProc : public FromScratch {
+ protected:
+  void SetUp() override {
+    FromScratch::SetUp();
+    // A build for tests, whose libraries need one, has a true /proc mounted there.
+    may_be_fake_ = !exists("/srv/root/proc");
+    for (const char* directory : {"/srv/root/proc/self", "/srv/root/proc/sys/net/ipv4"})
+      if (may_be_fake_) world_.directory(directory, 0, 0, 0755);
+  }
+  // By way of a shell, so that a read without an end does not take all of the memory.
+  void expect_launch() const {
+    Start start;
+    start.binary = "/bin/sh";
+    start.name = "sh";
+    start.words = {"-c", std::string(may_be_fake_ ? "ulimit -v 500000; " : "") +
+                             "exec chroot /srv/root /stepdown --port 80 1000:1000 /probe"};
+    const Outcome outcome = world_.run(start);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.app().uids, Ids(4, 1000));
+  }
+  bool may_be_fake_ = false;
+};
+
+const std::vector<std::string> files_of_proc = {
+    "/srv/root/proc/self/uid_map", "/srv/root/proc/self/gid_map",
+    "/srv/root/proc/sys/net/ipv4/ip_unprivileged_port_start"};
+
+TEST_F(FakeProc, OfFifosDoesNotMakeItWait) {
+  for (const std::string& path : files_of_proc)
+    if (may_be_fake_) world_.fifo(path);
+  expect_launch();
+}
+
+TEST_F(FakeProc, OfLinksToADeviceDoesNotMakeItReadForEver) {
+  ASSERT_EQ(mknod("/srv/root/zero", S_IFCHR | 0666, makedev(1, 5)), 0);
+  for (const std::string& path : files_of_proc)
+    if (may_be_fake_) world_.symlink("/zero", path);
+  expect_launch();
 }
 
 // ---- a user namespace, as userns-remap and rootless engines have it ----

@@ -1,7 +1,12 @@
 // A blocked plan: everything at once, in words that can be pasted, and nothing changed.
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <regex>
 
 #include "world.h"
@@ -189,6 +194,112 @@ INSTANTIATE_TEST_SUITE_P(
                     Hindrance{"command_not_executable", {}, {"/srv/plain"}, 126},
                     Hindrance{"interpreter_missing", {}, {"app-script"}, 126}),
     [](const auto& instance) { return instance.param.name; });
+
+// ---- what the engine, or whoever started it, has in the way ----
+
+struct EnginesHindrance {
+  std::string name;
+  unsigned securebits = 0;
+  std::vector<FilteredCall> filter = {};
+};
+void PrintTo(const EnginesHindrance& hindrance, std::ostream* stream) {
+  *stream << hindrance.name;
+}
+
+class InTheWayOfTheEngine : public testing::TestWithParam<EnginesHindrance> {
+ protected:
+  void SetUp() override { world_.directory("/srv/data", 0, 0, 0755); }
+  Outcome run(const Words& words) const {
+    Caller caller = root_with_docker_default();
+    caller.securebits = GetParam().securebits;
+    caller.filter = GetParam().filter;
+    return world_.run(caller, words);
+  }
+  World world_;
+};
+
+TEST_P(InTheWayOfTheEngine, IsFoundBeforeAnythingIsChanged) {
+  const std::string before = change_stamp("/srv/data");
+  const Outcome outcome = run({"--own", "/srv/data", "--user", "app", "--", "probe"});
+  EXPECT_FALSE(outcome.app_ran());
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_TRUE(outcome.says("blocked")) << outcome.err;
+  EXPECT_EQ(change_stamp("/srv/data"), before);
+}
+
+TEST_P(InTheWayOfTheEngine, IsToldByPlan) {
+  const Outcome outcome = run({"plan", "--own", "/srv/data", "--user", "app", "--", "probe"});
+  EXPECT_EQ(outcome.status, 1) << outcome.out << outcome.err;
+  EXPECT_NE(outcome.out.find("blocked"), std::string::npos) << outcome.out;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, InTheWayOfTheEngine,
+    testing::Values(EnginesHindrance{"keep_caps_locked", SECBIT_KEEP_CAPS_LOCKED},
+                    EnginesHindrance{"noroot_locked_open", SECBIT_NOROOT_LOCKED},
+                    EnginesHindrance{"ambient_raise_locked_open",
+                                     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED},
+                    EnginesHindrance{"seccomp_refused", 0, {{SYS_seccomp, EPERM}}},
+                    EnginesHindrance{"seccomp_refused_otherwise", 0, {{SYS_seccomp, EACCES}}}),
+    [](const auto& instance) { return instance.param.name; });
+
+// ---- names that an image or the app of the last start chose ----
+
+const std::string forging_name = "x\nstepdown: all is well\r\x1b[2J\xc2\x9b\xe2\x80\xae";
+
+void expect_nothing_forged(const Outcome& outcome) {
+  EXPECT_FALSE(outcome.says("\nstepdown: all is well")) << outcome.err;
+  EXPECT_TRUE(outcome.says("all is well")) << outcome.err;
+  for (const std::string& text : {outcome.err, outcome.out})
+    for (const char letter : text) {
+      const auto byte = static_cast<unsigned char>(letter);
+      EXPECT_TRUE(letter == '\n' || (byte >= 0x20 && byte < 0x7f)) << static_cast<int>(byte);
+    }
+}
+
+TEST(Messages, AreNotAtTheMercyOfTheNamesOfUnreadableFiles) {
+  World world;
+  world.file("/srv/app/" + forging_name, "", 0, 0, 0600);
+  for (const Words& options : {Words{}, Words{"--log-format", "json"}}) {
+    Words words = options;
+    words.insert(words.end(), {"--readable", "/srv/app", "--user", "app", "--", "probe"});
+    const Outcome outcome = world.run(words);
+    EXPECT_EQ(outcome.status, 125);
+    expect_nothing_forged(outcome);
+  }
+  expect_nothing_forged(world.run({"--readable", "/srv/app", "--user", "app", "--", "nosuch"}));
+}
+
+TEST(Messages, AreNotAtTheMercyOfTheNamesOfHardLinks) {
+  World world;
+  world.directory("/srv/data", 0, 0, 0755);
+  world.file("/srv/theirs", "", 0, 0, 0600);
+  ASSERT_EQ(link("/srv/theirs", ("/srv/data/" + forging_name).c_str()), 0);
+  for (const char* format : {"text", "json"}) {
+    const Outcome outcome = world.run(
+        {"--log-format", format, "--own", "/srv/data", "--user", "app", "--", "/bin/true"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    expect_nothing_forged(outcome);
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+}
+
+TEST(Messages, AreNotAtTheMercyOfTheWordsOfThePlan) {
+  World world;
+  world.passwd = "app:x:1000:1000::/home/\x1b[2J\xc2\x9b:/bin/sh\n";
+  const Outcome table = world.run({"plan", "--chdir", "/srv/" + forging_name, "--user", "app", "--",
+                                   "probe", "all is well\x1b[2J\n  already  forged"});
+  EXPECT_EQ(table.status, 1);
+  EXPECT_EQ(table.out.find("\n  already  forged"), std::string::npos) << table.out;
+  EXPECT_EQ(table.out.find("\nstepdown: all is well"), std::string::npos) << table.out;
+  const Outcome document = world.run({"plan", "--json", "--chdir", "/srv/" + forging_name, "--user",
+                                      "app", "--", "probe", forging_name});
+  for (const std::string& text : {table.out, document.out})
+    for (const char letter : text) {
+      const auto byte = static_cast<unsigned char>(letter);
+      EXPECT_TRUE(letter == '\n' || (byte >= 0x20 && byte < 0x7f)) << static_cast<int>(byte);
+    }
+}
 
 TEST(BlockedMessage, NamesAllThatIsInTheWayAtOnce) {
   World world;

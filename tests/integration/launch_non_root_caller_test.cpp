@@ -176,5 +176,28 @@ TEST(NonRootCaller, LeavesStdioAlone) {
   EXPECT_EQ(outcome.app().result("+fstat=1"), "0:0 10600");
 }
 
+// A rootless engine with keep-id, where the image has no root: nobody in there is uid 0.
+TEST(NonRootCaller, BecomesTheAppInAUserNamespaceWithoutAUid0) {
+  Start start;
+  start.caller = user(1000, 1000, {1000});
+  start.binary = "/usr/bin/unshare";
+  start.name = "unshare";
+  start.words = {"--user",
+                 "--map-user=1000",
+                 "--map-group=1000",
+                 "/srv/bin/stepdown",
+                 "--user",
+                 "1000:1000",
+                 "--",
+                 "probe"};
+  const Outcome outcome = World().run(start);
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const Report app = outcome.app();
+  EXPECT_EQ(app.uids, Ids(4, 1000));
+  EXPECT_EQ(app.gids, Ids(4, 1000));
+  EXPECT_EQ(app.inheritable | app.permitted | app.effective | app.ambient, 0U);
+  EXPECT_TRUE(app.no_new_privs);
+}
+
 }  // namespace
 }  // namespace stepdown::world

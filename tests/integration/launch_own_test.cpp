@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <linux/capability.h>
 
+#include <cstdio>
+
 #include "world.h"
 
 namespace stepdown::world {
@@ -172,6 +174,36 @@ TEST(Own, OfRunAloneIsPossible) {
   start.words = {"--own", "/run:top", "--user", "1000:1000", "--", "/probe"};
   EXPECT_TRUE(world.run(start).app_ran());
   EXPECT_EQ(owner_of("/srv/root/run").uid, 1000U);
+}
+
+// Root's, and the app can't write there: neither handed over nor left for the app to stumble over.
+TEST(Own, IsBlockedOnAStickyDirectoryThatTheTargetCanNotWrite) {
+  World world;
+  world.directory("/srv/data", 0, 0, 0755);
+  world.directory("/srv/sticky", 0, 0, 01755);
+  const Words words = as_app({"--own", "/srv/data", "--own", "/srv/sticky"});
+  const Outcome outcome = world.run(words);
+  expect_refused(outcome, "/srv/sticky");
+  EXPECT_TRUE(outcome.says("sticky")) << outcome.err;
+  EXPECT_EQ(owner_of("/srv/sticky"), (Owned{0, 0, 01755}));
+  EXPECT_EQ(owner_of("/srv/data"), (Owned{0, 0, 0755})) << "found before anything is changed";
+  Words plan = words;
+  plan.insert(plan.begin(), "plan");
+  EXPECT_EQ(world.run(plan).status, 1);
+}
+
+TEST(Own, OfAPathWithASlashAtItsEndIsTheSamePath) {
+  World world;
+  for (const char* path : {"/srv/data/", "/srv/data///"}) {
+    world.directory("/srv/data/sub", 0, 0, 0755);
+    world.directory("/srv/data", 0, 0, 0755);
+    const Outcome outcome = world.run(
+        as_app({"--own", path, "--writable", "/srv/data/sub", "--readable", "/srv/data/sub"},
+               {"+create-in=/srv/data/sub"}));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_TRUE(outcome.app_ran()) << path;
+    std::remove("/srv/data/sub/made-by-app");
+  }
 }
 
 // ---- --writable ----

@@ -1,8 +1,13 @@
 // `stepdown plan`: the same words, told instead of done.
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
@@ -103,6 +108,44 @@ TEST(PlanChangesNothing, NeitherPathsNorStdio) {
   EXPECT_FALSE(exists("/srv/new"));
   EXPECT_FALSE(exists("/srv/out/ran"));
   EXPECT_EQ(outcome.terminal_after, outcome.terminal_before);
+}
+
+TEST(PlanChangesNothing, NotEvenALogFile) {
+  const World world;
+  const Outcome outcome = run_plan(world, root_with_docker_default(),
+                                   {"--log-file", "/srv/out/log", "--user", "app", "--", "probe"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_FALSE(exists("/srv/out/log"));
+}
+
+// Opening a device can be a deed, and opening a FIFO waits or lets a writer go on.
+TEST(PlanChangesNothing, NorOpensWhatAScriptNamesAsItsInterpreter) {
+  const World world;
+  world.fifo("/srv/out/fifo");
+  ASSERT_EQ(mknod("/srv/out/terminal", S_IFCHR | 0666, makedev(1, 3)), 0);
+  for (const std::string interpreter : {"/srv/out/fifo", "/srv/out/terminal"}) {
+    world.program("/srv/bin/script", "#!" + interpreter + "\n");
+    const int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    ASSERT_GE(inotify_add_watch(watch, interpreter.c_str(), IN_OPEN), 0);
+    run_plan(world, root_with_docker_default(), {"--user", "app", "--", "script"});
+    std::array<char, 4096> events{};
+    EXPECT_EQ(read(watch, events.data(), events.size()), -1) << interpreter << " was opened";
+    close(watch);
+  }
+}
+
+TEST(PlanText, NamesTheFileThatTheAppsUserWillFind) {
+  const World world;
+  world.directory("/srv/roots", 0, 0, 0700);
+  world.copy("/srv/bin/probe", "/srv/roots/probe");
+  Start start;
+  start.environment = {"PATH=/srv/roots:/srv/bin", "HOME=/root"};
+  start.words = {"plan", "--user", "app", "--", "probe"};
+  // Docker's root, whom no mode stops, would find the first one.
+  const Outcome outcome = world.run(start);
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("/srv/bin/probe"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("/srv/roots/probe"), std::string::npos) << outcome.out;
 }
 
 TEST(PlanJson, HasExactlyTheDocumentedKeys) {

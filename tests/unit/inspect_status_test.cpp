@@ -227,5 +227,30 @@ TEST(IdMapText, IsRefusedOtherwise) {
   }
 }
 
+constexpr const char* root_mount =
+    "22 1 8:1 / / rw,relatime - ext4 /dev/root rw,hidepid=invisible\n";
+
+TEST(ProcMountOptions, AreThoseOfWhatIsMountedAtProc) {
+  const std::string mountinfo = std::string(root_mount) +
+                                "23 22 0:21 / /proc rw,nosuid shared:5 - proc proc "
+                                "rw,gid=4,hidepid=invisible\n"
+                                "24 23 0:22 / /proc/sys ro - proc proc rw\n"
+                                "25 22 0:23 / /sys rw - sysfs sysfs rw\n";
+  EXPECT_EQ(inspect::proc_mount_options(mountinfo), "rw,gid=4,hidepid=invisible");
+}
+
+TEST(ProcMountOptions, AreThoseOfTheLastOneMountedThere) {
+  const std::string visible = "23 22 0:21 / /proc rw - proc proc rw\n";
+  const std::string hidden = "30 23 0:40 / /proc rw - proc proc rw,hidepid=ptraceable\n";
+  EXPECT_EQ(inspect::proc_mount_options(visible + hidden), "rw,hidepid=ptraceable");
+  EXPECT_EQ(inspect::proc_mount_options(hidden + visible), "rw");
+}
+
+TEST(ProcMountOptions, AreNoneWhereNothingIsMountedThere) {
+  EXPECT_EQ(inspect::proc_mount_options(""), "");
+  EXPECT_EQ(inspect::proc_mount_options(root_mount), "");
+  EXPECT_EQ(inspect::proc_mount_options("23 22 0:21\n"), "");
+}
+
 }  // namespace
 }  // namespace stepdown

@@ -150,6 +150,51 @@ TEST(PlanJson, SurvivesACommandThatIsNoUtf8) {
   EXPECT_TRUE(nlohmann::json::accept(cli::plan_json(plan, {})));
 }
 
+TEST(PlanTable, IsNotAtTheMercyOfNames) {
+  const std::string evil = "a\x1b[2J\r\xc2\x9b\x7f\n  already  uid";
+  Options words = options("app");
+  words.command = {"app", evil};
+  AccountFiles files = accounts();
+  files.passwd = "app:x:1000:1000::/home/\x1b]0;x\x07\xe2\x80\xae:/bin/sh\n";
+  Launch launch;
+  launch.caller = container_root();
+  launch.plan = make_plan(words, files, launch.caller, host());
+  StepFinding finding = blocked("own /" + evil, "hand over /" + evil, "CHOWN", "", "fchownat(2)");
+  StepFinding other = blocked("chdir", "start in /" + evil, "", "\x1b[1m\xc2\x9b", "chdir(2)");
+  const std::string table = cli::plan_table(launch, {finding, other});
+  for (const char letter : table) {
+    const auto byte = static_cast<unsigned char>(letter);
+    EXPECT_TRUE(letter == '\n' || (byte >= 0x20 && byte < 0x7f)) << static_cast<int>(byte);
+  }
+  EXPECT_THAT(table, HasSubstr("app: app a\\x1b[2J\\x0d"));
+  EXPECT_THAT(table, HasSubstr("home /home/\\x1b]0;x\\x07\\xe2\\x80\\xae\n"));
+  EXPECT_THAT(table, HasSubstr("own /a\\x1b[2J"));
+}
+
+// The reasons alone may be of several lines, and these stand clear of the table's own.
+TEST(PlanTable, HasALineForEachStepWhateverTheReason) {
+  Launch launch;
+  launch.caller = container_root();
+  launch.plan = make_plan(options("app"), accounts(), launch.caller, host());
+  StepFinding moot = blocked("own /data", "hand over /data\n  to-do    forged", "",
+                             "first\n  to-do    forged", "fchownat(2)");
+  moot.state = StepState::moot;
+  EXPECT_THAT(cli::plan_table(launch, {moot}), Not(HasSubstr("\n  to-do ")));
+}
+
+TEST(PlanJson, IsAsciiWhateverTheNames) {
+  Options words = options("app");
+  words.command = {"app", "\xc2\x9b[J", "\xe2\x80\xae", "\xff", "\x1b"};
+  const Plan plan = make_plan(words, accounts(), container_root(), host());
+  const std::string text = cli::plan_json(plan, {blocked("own /\xc3\xa4", "hand over \xc2\x9b",
+                                                         "CHOWN", "\xe2\x80\xae", "fchownat(2)")});
+  for (const char letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    EXPECT_TRUE(letter == '\n' || (byte >= 0x20 && byte < 0x7f)) << static_cast<int>(byte);
+  }
+  EXPECT_EQ(nlohmann::json::parse(text)["command"][2], "\xe2\x80\xae");
+}
+
 TEST(Sequence, NamesEveryStepOnceAndEndsInTheApp) {
   std::vector<std::string> names;
   for (const Step& step : sequence()) names.emplace_back(step.name);

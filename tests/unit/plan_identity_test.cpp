@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/securebits.h>
 
 #include "plan/environment.h"
 #include "plan_world.h"
@@ -314,6 +315,15 @@ TEST(EndState, LocksExactlyWhereSetpcapIsEffective) {
   EXPECT_TRUE(open.credentials.capabilities.permitted.empty());
 }
 
+// With it, a child that goes from uid 0 to another keeps its capabilities (capabilities(7)).
+TEST(EndState, ClearsNoSetuidFixupUnlessItIsLocked) {
+  Caller root = container_root();
+  root.securebits = SECBIT_NO_SETUID_FIXUP;
+  EXPECT_EQ(end_state(plan(options("app"), root), root).securebits, 0xc3U);
+  root.securebits = SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED;
+  EXPECT_EQ(end_state(plan(options("app"), root), root).securebits, 0xcfU);
+}
+
 TEST(EndState, LeavesThreeThingsAloneWithAllowNewPrivs) {
   Options words = options("app");
   words.allow_new_privs = true;
@@ -323,6 +333,27 @@ TEST(EndState, LeavesThreeThingsAloneWithAllowNewPrivs) {
   EXPECT_EQ(end.credentials.capabilities.bounding, docker_default);
   EXPECT_EQ(end.securebits, 0U);
   EXPECT_TRUE(end.credentials.capabilities.effective.empty());
+}
+
+// Debian's nobody has the number that stands for everybody who is not in the map.
+TEST(PlanIdentity, DoesNotTakeAnUnmappedOwnerForNobodyOfTheAccountFiles) {
+  AccountFiles files = accounts();
+  files.passwd += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
+  Options words = options("app");
+  words.user_of = "/data";
+  Host where = host();
+  where.user_of_owner = Owner{overflow_uid, Gid{65534}};
+  const auto planned = [&] { return make_plan(words, files, container_root(), where); };
+  EXPECT_EQ(planned().identity.uid, overflow_uid) << "where every id is mapped";
+  where.mapped_user_namespace = true;
+  EXPECT_EQ(planned().identity.uid, Uid{1000}) << "falls back to --user";
+  words.user.reset();
+  try {
+    planned();
+    FAIL() << "no refusal";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("--userns=keep-id"));
+  }
 }
 
 }  // namespace

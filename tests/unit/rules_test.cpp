@@ -323,5 +323,56 @@ TEST(Rules, CountTheLeaderWhereTheOtherThreadsAreFine) {
   EXPECT_EQ(finding.detail, "uid 0");
 }
 
+// In a user namespace that does not map every id, those that it leaves out look like 65534 (user_
+// namespaces(7), "Unmapped user and group IDs"): root is one of them.
+TEST(Rules, DoNotTake65534ForSomebodyWhereItMayStandForRoot) {
+  const std::vector<std::pair<const char*, Change>> table = {
+      {"non-root", [](auto& p) { p.credentials.uid.real = Uid{65534}; }},
+      {"non-root", [](auto& p) { p.credentials.uid.effective = Uid{65534}; }},
+      {"non-root", [](auto& p) { p.credentials.uid.saved = Uid{65534}; }},
+      {"non-root", [](auto& p) { p.credentials.uid.filesystem = Uid{65534}; }},
+      {"restricted", [](auto& p) { p.credentials.uid.saved = Uid{65534}; }},
+      {"uid=65534",
+       [](auto& p) {
+         p.credentials.uid = {Uid{65534}, Uid{65534}, Uid{65534}, Uid{65534}};
+       }},
+      {"no-root-group", [](auto& p) { p.credentials.gid.real = Gid{65534}; }},
+      {"no-root-group", [](auto& p) { p.credentials.gid.filesystem = Gid{65534}; }},
+      {"no-root-group", [](auto& p) { p.credentials.groups.push_back(Gid{65534}); }},
+      {"gid=65534",
+       [](auto& p) {
+         p.credentials.gid = {Gid{65534}, Gid{65534}, Gid{65534}, Gid{65534}};
+       }},
+      {"groups=1001:2000:65534", [](auto& p) { p.credentials.groups.push_back(Gid{65534}); }},
+  };
+  for (const auto& [rule, change] : table) {
+    ProcessState process = dropped_but(change);
+    EXPECT_TRUE(judged(rule, process).ok) << rule << " where every id is mapped";
+    process.ids_may_be_hidden = true;
+    const Finding finding = judged(rule, process);
+    EXPECT_FALSE(finding.ok) << rule << ": " << finding.detail;
+    EXPECT_THAT(finding.detail, HasSubstr("65534 may be anybody")) << rule;
+  }
+}
+
+TEST(Rules, DoNotTakeAThreadOf65534ForSomebodyEither) {
+  ProcessState process = dropped();
+  process.ids_may_be_hidden = true;
+  process.differing_threads = {dropped_but([](ProcessState& p) {
+    p.credentials.uid.effective = Uid{65534};
+    p.ids_may_be_hidden = true;
+  })};
+  EXPECT_FALSE(judged("non-root", process).ok);
+}
+
+TEST(Rules, JudgeIdsThatAreMappedAsEverWhereOthersAreHidden) {
+  ProcessState process = dropped();
+  process.ids_may_be_hidden = true;
+  for (const char* rule :
+       {"restricted", "non-root", "no-root-group", "uid=1000", "gid=1001", "groups=1001:2000"}) {
+    EXPECT_TRUE(judged(rule, process).ok) << rule;
+  }
+}
+
 }  // namespace
 }  // namespace stepdown
