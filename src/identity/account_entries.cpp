@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -195,13 +196,14 @@ std::optional<Gid> find_group(const AccountFiles& files, std::string_view name) 
 
 std::vector<Gid> groups_of(const AccountFiles& files, std::string_view user) {
   std::vector<Gid> groups;
+  std::set<Gid> seen;
   if (user.empty()) return groups;
   const Source source = group_of(files);
   for (Lines lines(files.group); lines.next();) {
     if (!lists(source, lines.line(), user)) continue;
     const Gid gid = gid_of(source, lines.line());
-    if (std::find(groups.begin(), groups.end(), gid) != groups.end()) continue;
-    // A process can't have more (setgroups(2)), and looking for each among all takes its time.
+    if (!seen.insert(gid).second) continue;
+    // A process can't have more (setgroups(2)).
     if (groups.size() == NGROUPS_MAX)
       refuse(files.group_path, "it lists " + quoted(user) + " in more than 65536 groups");
     groups.push_back(gid);
