@@ -29,7 +29,7 @@ const char* const plan_footer =
 
 // The values of the options that may have one, by name; `bare` where none was given.
 using Modes = std::map<std::string, std::string>;
-constexpr std::string_view bare = "bare";
+constexpr std::string_view bare = "\x01";  // nothing that anybody means to type
 
 void take_modes(const Modes& modes, Options& options) {
   for (const OptionRow& row : option_table()) {
@@ -59,7 +59,8 @@ void add_options(CLI::App& app, Options& options, Modes& modes, const Words& wor
       // A flag with a default value takes =VALUE, and never the word that follows.
       option = app.add_flag(name + "{" + std::string(bare) + "}", modes[std::string(row.name)],
                             std::string(row.help));
-      option->type_name(std::string(row.metavar));
+      option->type_name(std::string(row.metavar))
+          ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
     } else {
       const auto take = [&options, &row](const CLI::results_t& values) {
         for (const std::string& value : values) row.set(options, value);

@@ -10,6 +10,7 @@
 //   +touch=PATH     create this file
 //   +fstat=FD       owner, mode and type
 //   +wait=any       waitpid(2): whether the launcher left a child behind
+//   +play=ROLE      instead of all this: a role of probe_roles.h
 //   +exec=PATH      instead of all this: become PATH with the words that follow
 //   +exit=N +signal=N   how to end
 #include <asm/unistd.h>
@@ -39,6 +40,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "probe_roles.h"
 
 namespace {
 
@@ -252,6 +255,7 @@ int main(int argc, char** argv, char** environment) {
     if (!word.starts_with('+') || cut == std::string::npos) continue;
     const std::string name = word.substr(1, cut - 1);
     const std::string value = word.substr(cut + 1);
+    if (name == "play") roles::play(value);
     if (name == "exec") {
       argv[i] = argv[i] + cut + 1;
       execv(value.c_str(), argv + i);

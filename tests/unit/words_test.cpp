@@ -70,6 +70,33 @@ TEST(Words, AFlagTakesNone) {
   EXPECT_THAT(refusal({"--allow-root=false", "root", "id"}), HasSubstr("allow-root"));
 }
 
+TEST(Words, AModeIsAFlagOrHasItsValueAfterTheSign) {
+  EXPECT_EQ(parse({"app", "ls"}).init, Init::none);
+  EXPECT_EQ(parse({"--init", "app", "ls"}).init, Init::process);
+  EXPECT_EQ(parse({"--init=group", "app", "ls"}).init, Init::group);
+}
+
+TEST(Words, AModeDoesNotEatTheNextWord) {
+  const Options options = parse({"--init", "app", "ls"});
+  EXPECT_EQ(options.user, "app");
+  EXPECT_THAT(options.command, ElementsAre("ls"));
+  const Options group = parse({"--init", "group", "ls"});
+  EXPECT_EQ(group.user, "group");
+  EXPECT_EQ(group.init, Init::process);
+  EXPECT_THAT(parse({"--user", "app", "--init", "--", "ls"}).command, ElementsAre("ls"));
+  EXPECT_THAT(parse({"--user", "app", "ls", "--init"}).command, ElementsAre("ls", "--init"));
+  EXPECT_EQ(parse({"--user", "app", "ls", "--init"}).init, Init::none);
+}
+
+TEST(Words, AModeTakesNoOtherValue) {
+  EXPECT_THAT(refusal({"--init=x", "app", "ls"}), HasSubstr("--init=x"));
+  EXPECT_THAT(refusal({"--init=", "app", "ls"}), HasSubstr("--init"));
+  EXPECT_THAT(refusal({"--init=Group", "app", "ls"}), HasSubstr("--init=Group"));
+  EXPECT_THAT(refusal({"--init=true", "app", "ls"}), HasSubstr("--init=true"));
+  EXPECT_THAT(refusal({"--init=false", "app", "ls"}), HasSubstr("--init=false"));
+  EXPECT_THAT(refusal({"--initial", "app", "ls"}), HasSubstr("--initial"));
+}
+
 TEST(Words, AnEmptyValueIsAnErrorAndDoesNotEatTheNextWord) {
   EXPECT_THAT(refusal({"--user=", "app", "ls"}), HasSubstr("no value"));
   EXPECT_THAT(refusal({"--own=", "/data", "app", "ls"}), HasSubstr("no value"));
