@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <link.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -9,8 +8,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -146,7 +147,7 @@ int forget_code(dl_phdr_info* object, std::size_t, void*) {
     if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
     const std::uintptr_t begin = object->dlpi_addr + segment.p_vaddr;
     const std::uintptr_t first = begin & ~(page - 1);
-    ::madvise(reinterpret_cast<void*>(first), begin + segment.p_memsz - first, MADV_DONTNEED);
+    ::madvise(std::bit_cast<void*>(first), begin + segment.p_memsz - first, MADV_DONTNEED);
   }
   return 0;
 }

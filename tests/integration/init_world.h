@@ -183,7 +183,7 @@ class Tree {
       if (count <= 0) return "end";
       text_.append(buffer.data(), static_cast<std::size_t>(count));
     }
-    const std::string first = text_.substr(0, cut);
+    std::string first = text_.substr(0, cut);
     text_.erase(0, cut + 1);
     return first;
   }
