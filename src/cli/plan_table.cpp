@@ -7,18 +7,8 @@ namespace stepdown::cli {
 
 namespace {
 
-std::string padded(std::string text, std::size_t width) {
-  if (text.size() < width) text.append(width - text.size(), ' ');
-  return text;
-}
-
-// Further lines of a reason stand below the first, clear of the table's columns.
-std::string indented(const std::string& text) {
-  std::string result;
-  for (const char character : text)
-    result += character == '\n' ? "\n          " : std::string(1, character);
-  return result;
-}
+// Further lines of a reason stand below the first, clear of the state's column.
+constexpr std::string_view reason_margin = "          ";
 
 }  // namespace
 
@@ -35,9 +25,11 @@ std::string plan_table(const Launch& launch, const std::vector<StepFinding>& fin
   for (const StepFinding& finding : findings)
     name_width = std::max(name_width, sys::escaped(finding.name).size());
   for (const StepFinding& finding : findings) {
-    text += "  " + padded(std::string(state_name(finding.state)), 7) + "  " +
-            padded(sys::escaped(finding.name), name_width) + "  " + sys::escaped(finding.detail);
-    if (!finding.reason.empty()) text += " (" + indented(sys::escaped(finding.reason, true)) + ")";
+    text += "  " + sys::padded(std::string(state_name(finding.state)), 7) + "  " +
+            sys::padded(sys::escaped(finding.name), name_width) + "  " +
+            sys::escaped(finding.detail);
+    if (!finding.reason.empty())
+      text += " (" + sys::indented(sys::escaped(finding.reason, true), reason_margin) + ")";
     text += "\n";
   }
   if (is_blocked(findings))

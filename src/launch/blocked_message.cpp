@@ -2,6 +2,7 @@
 #include <cstddef>
 
 #include "stepdown/launch.h"
+#include "sys/text.h"
 
 namespace stepdown {
 
@@ -9,11 +10,6 @@ namespace {
 
 std::string count(std::size_t number, const std::string& noun) {
   return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
-}
-
-std::string padded(std::string text, std::size_t width) {
-  if (text.size() < width) text.append(width - text.size(), ' ');
-  return text;
 }
 
 struct Row {
@@ -29,14 +25,6 @@ std::string words(const std::vector<std::string>& capabilities, const char* befo
     text += before_each + name;
   }
   return text;
-}
-
-// A reason's further lines stand below its first.
-std::string indented(const std::string& text) {
-  std::string result;
-  for (const char character : text)
-    result += character == '\n' ? "\n  " : std::string(1, character);
-  return result;
 }
 
 // What the user itself would not need: it has no ids to change and hands nothing over.
@@ -75,14 +63,14 @@ std::string blocked_message(const std::vector<StepFinding>& findings, const Iden
       detail_width = std::max(detail_width, row.finding->detail.size());
     }
     for (const Row& row : rows)
-      text += "\n  " + padded(row.capability, name_width) + "  " +
-              padded(row.finding->detail, detail_width) + "  " + row.finding->syscall;
+      text += "\n  " + sys::padded(row.capability, name_width) + "  " +
+              sys::padded(row.finding->detail, detail_width) + "  " + row.finding->syscall;
   }
   if (!others.empty()) {
     text += text.empty() ? "the plan can't be carried out here: " : "\nand ";
     text += count(others.size(), "step") + (others.size() == 1 ? " is" : " are") + " blocked";
     for (const StepFinding* finding : others)
-      text += "\n  " + finding->name + ": " + indented(finding->reason);
+      text += "\n  " + finding->name + ": " + sys::indented(finding->reason, "  ");
   }
   if (capabilities.empty()) return text;
   for (const StepFinding& finding : findings)

@@ -138,7 +138,7 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
   return result;
 }
 
-// The directory is there for others, but not for us: it says nothing about the command.
+// No such file, or a file where a directory should be: it says nothing about the command.
 bool is_missing(int number) {
   return number == ENOENT || number == ENOTDIR;
 }

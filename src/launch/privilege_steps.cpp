@@ -99,10 +99,9 @@ void examine_ambient(const Launch& launch, Findings& findings) {
   StepFinding finding{.name = "ambient",
                       .detail = "ambient capabilities: " + list(keep),
                       .syscall = "prctl(PR_CAP_AMBIENT)"};
-  constexpr unsigned no_raise = 1U << 6;  // SECBIT_NO_CAP_AMBIENT_RAISE
   if (me.ambient == keep && (keep.empty() || caller.credentials.uid.effective != root_uid)) {
     finding.state = StepState::already;
-  } else if (!keep.empty() && (caller.securebits & no_raise) != 0) {
+  } else if (!keep.empty() && (caller.securebits & SECBIT_NO_CAP_AMBIENT_RAISE) != 0) {
     finding.state = StepState::blocked;
     finding.reason =
         "the securebit NO_CAP_AMBIENT_RAISE is set: " + list(keep) + " can't reach the app";

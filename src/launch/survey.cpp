@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 
+#include "inspect/status_text.h"
 #include "launch/exec.h"
 #include "plan/environment.h"
 #include "stepdown/error.h"
@@ -20,15 +20,6 @@ namespace {
 
 constexpr int first_listen_fd = 3;  // sd_listen_fds(3), SD_LISTEN_FDS_START
 
-template <typename Number>
-std::optional<Number> parse(std::string_view text) {
-  Number value{};
-  const char* const end = text.data() + text.size();
-  const auto [stop, failure] = std::from_chars(text.data(), end, value);
-  if (failure != std::errc{} || stop != end) return std::nullopt;
-  return value;
-}
-
 // In a container LISTEN_PID is always 1, so an image's ENV can claim whatever is open: never a
 // directory, which an engine may have left open and which leads out (CVE-2024-21626).
 bool may_be_passed(int fd) {
@@ -39,8 +30,10 @@ bool may_be_passed(int fd) {
 // Socket activation: the descriptors are ours to pass on when LISTEN_PID names this process, since
 // execve(2) keeps the pid.
 std::vector<int> listen_fds(const Caller& caller) {
-  const auto pid = parse<pid_t>(variable(caller.environment, "LISTEN_PID").value_or(""));
-  const auto count = parse<int>(variable(caller.environment, "LISTEN_FDS").value_or(""));
+  const auto pid =
+      inspect::parse_decimal<pid_t>(variable(caller.environment, "LISTEN_PID").value_or(""));
+  const auto count =
+      inspect::parse_decimal<int>(variable(caller.environment, "LISTEN_FDS").value_or(""));
   std::vector<int> fds;
   if (!pid || !count || *pid != caller.pid) return fds;
   for (int fd = first_listen_fd; fd - first_listen_fd < *count && ::fcntl(fd, F_GETFD) >= 0; ++fd)
@@ -93,7 +86,7 @@ Host survey_host(const Options& options, const Caller& caller) {
   if (!options.ports.empty()) {
     std::string start = small_file("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     while (!start.empty() && start.back() == '\n') start.pop_back();
-    host.unprivileged_port_start = parse<std::uint32_t>(start);
+    host.unprivileged_port_start = inspect::parse_decimal<std::uint32_t>(start);
   }
   if (!options.ports.empty() || options.user_of) host.mapped_user_namespace = is_mapped_namespace();
   if (!options.ports.empty() && host.mapped_user_namespace)

@@ -20,4 +20,18 @@ std::string escaped(std::string_view text, bool keep_lines) {
   return safe;
 }
 
+std::string padded(std::string text, std::size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+
+std::string indented(std::string_view text, std::string_view margin) {
+  std::string result;
+  for (const char character : text) {
+    result += character;
+    if (character == '\n') result += margin;
+  }
+  return result;
+}
+
 }  // namespace stepdown::sys

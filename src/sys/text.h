@@ -1,6 +1,7 @@
-// Text that somebody else chose, made fit for a terminal and a log.
+// Text made fit for a terminal and a log: what somebody else chose, and the columns of a table.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -9,5 +10,11 @@ namespace stepdown::sys {
 // Printable ASCII as it is, a backslash doubled, every other byte as \xNN: no control sequence, no
 // reversed writing beyond ASCII and no forged line gets through. Newlines stay where `keep_lines`.
 std::string escaped(std::string_view text, bool keep_lines = false);
+
+// With blanks behind it up to `width` characters; longer text stays as it is.
+std::string padded(std::string text, std::size_t width);
+
+// Every line but the first begins with `margin`.
+std::string indented(std::string_view text, std::string_view margin);
 
 }  // namespace stepdown::sys
