@@ -17,11 +17,13 @@ enum class Capability : unsigned {
   dac_override = 1,
   dac_read_search = 2,
   fowner = 3,
+  kill = 5,
   setgid = 6,
   setuid = 7,
   setpcap = 8,
   net_bind_service = 10,
   sys_admin = 21,
+  setfcap = 31,
 };
 
 class CapabilitySet {

@@ -19,11 +19,19 @@ struct AccountFiles {
   std::string group;
   std::string passwd_path = "/etc/passwd";
   std::string group_path = "/etc/group";
+  // subuid(5) and subgid(5), read where a user namespace may need them.
+  std::string subuid = {};
+  std::string subgid = {};
+  std::string subuid_path = "/etc/subuid";
+  std::string subgid_path = "/etc/subgid";
 };
 
 // Reads both files. Error: one that is not a regular file, or larger than 10 MiB, or can't be read.
 AccountFiles read_account_files(const std::string& passwd_path = "/etc/passwd",
                                 const std::string& group_path = "/etc/group");
+
+// Adds the texts of subuid(5) and subgid(5), which the paths in `files` name. Errors likewise.
+void read_subordinate_files(AccountFiles& files);
 
 // A passwd(5) line. `home` and `shell` are empty where the line ends before them.
 struct Account {
@@ -45,6 +53,17 @@ std::optional<Gid> find_group(const AccountFiles& files, std::string_view name);
 
 // Every group whose member list names `user`, in file order, without duplicates.
 std::vector<Gid> groups_of(const AccountFiles& files, std::string_view user);
+
+// `count` ids from `first` on that an account may map into a user namespace.
+struct SubordinateRange {
+  std::uint32_t first = 0, count = 0;
+  friend bool operator==(const SubordinateRange&, const SubordinateRange&) = default;
+};
+// The ranges of every line "OWNER:FIRST:COUNT" whose owner is `user` (when it has a name) or the
+// number `uid`, in file order; `path` names the file in messages. Error: such a line is malformed,
+// empty or reaches 4294967295.
+std::vector<SubordinateRange> subordinate_ranges(const std::string& text, const std::string& path,
+                                                 const std::string& user, Uid uid);
 
 // The words of `USER[:GROUP]`, cut at the first ':'. An empty part counts as not given.
 struct UserSpec {

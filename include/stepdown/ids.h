@@ -26,4 +26,11 @@ constexpr std::uint32_t raw(Gid id) {
   return static_cast<std::uint32_t>(id);
 }
 
+// A line of uid_map or gid_map (user_namespaces(7)): `length` ids from `inside` on are those from
+// `outside` on of the parent namespace.
+struct IdMapping {
+  std::uint32_t inside = 0, outside = 0, length = 0;
+  friend bool operator==(const IdMapping&, const IdMapping&) = default;
+};
+
 }  // namespace stepdown

@@ -43,12 +43,6 @@ unsigned own_securebits();
 // The highest capability the running kernel knows (PR_CAPBSET_READ until EINVAL), e.g. 40.
 unsigned last_capability();
 
-// A line of uid_map or gid_map (user_namespaces(7)).
-struct IdMapping {
-  std::uint32_t inside = 0, outside = 0, length = 0;
-  friend bool operator==(const IdMapping&, const IdMapping&) = default;
-};
-
 struct ProcessState {
   pid_t pid = 0;
   pid_t parent = 0;

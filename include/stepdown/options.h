@@ -34,10 +34,21 @@ enum class Manners { stepdown, gosu };
 // Whether stepdown stays as the app's parent (--init), and to whom it forwards signals.
 enum class Init { none, process, group };
 
+// --userns: what the app is called in a user namespace of its own.
+enum class Userns { none, root, keep };
+
+// --pretend-root: who answers getuid(2) and its kin as root would see them.
+enum class PretendRoot {
+  none,
+  supervised,  // a supervisor, which keeps an identity for each process
+  fixed,       // =static: a filter that always says 0
+};
+
 struct Options {
   std::optional<std::string> user;      // USER[:GROUP]
   std::optional<std::string> user_of;   // PATH
   std::optional<std::string> user_env;  // UIDVAR[:GIDVAR]
+  std::optional<std::string> profile;   // the name of a built-in one
   bool exact_user = false;
   std::vector<std::string> group_add;
   bool keep_groups = false;
@@ -52,6 +63,11 @@ struct Options {
   std::vector<PortRequest> ports;
   CapabilitySet keep_caps;
   bool allow_new_privs = false;
+
+  Userns userns = Userns::none;
+  std::vector<IdMapping> uid_map;  // --uid-map, in order; either map asks for a namespace by itself
+  std::vector<IdMapping> gid_map;
+  PretendRoot pretend_root = PretendRoot::none;
 
   std::vector<std::pair<std::string, std::string>> environment;  // --env K=V, in order
   std::optional<std::string> directory;
@@ -83,6 +99,10 @@ struct OptionRow {
   // Reads `value` into the options. Error: a value out of range or malformed.
   void (*set)(Options& options, std::string_view value);
 };
+
+// Adds what the profile that `options` names asks for; what was said by itself stays. Error: no
+// such profile.
+void apply_profile(Options& options);
 
 // In the order in which --help-all shows them.
 std::span<const OptionRow> option_table();

@@ -15,6 +15,7 @@
 #include "stepdown/identity.h"
 #include "stepdown/inspect.h"
 #include "stepdown/options.h"
+#include "stepdown/user_namespace.h"
 
 namespace stepdown {
 
@@ -58,12 +59,17 @@ struct Host {
   bool mapped_user_namespace = false;
   // The network namespace belongs to a parent user namespace: CAP_NET_BIND_SERVICE is worthless.
   bool foreign_network_namespace = false;
+  // For a user namespace: every capability that the running kernel knows, and whether newuidmap(1)
+  // and newgidmap(1) are installed.
+  CapabilitySet kernel_capabilities;
+  bool newidmap_installed = false;
 };
 
 enum class PortWay {
   unprivileged,     // at or above ip_unprivileged_port_start: nothing to keep
   ambient,          // CAP_NET_BIND_SERVICE is kept, ambient
   file_capability,  // the command's own "+ep" gives it back, within the bounding set
+  supervisor,       // bound on the app's behalf, from outside its user namespace
   blocked,
 };
 struct PortUse {
@@ -100,6 +106,9 @@ struct Plan {
   // Where the kernel has no seccomp at all: false makes the filter moot, true blocks the plan.
   bool filter_required = true;
 
+  std::optional<UserNamespace> user_namespace;
+  PretendRoot pretend_root = PretendRoot::none;
+
   std::vector<std::string> command;
   std::vector<std::string> environment;
   std::optional<std::string> directory;
@@ -120,16 +129,25 @@ constexpr std::string_view no_command_hint =
 Plan make_plan(const Options& options, const AccountFiles& accounts, const Caller& caller,
                const Host& host);
 
-// What the kernel must answer once the Plan is carried out: the reference of verify and of `plan`.
-struct EndState {
+// Where a process stands.
+struct Standing {
   Credentials credentials;
   unsigned securebits = 0;
-  friend bool operator==(const EndState&, const EndState&) = default;
+  friend bool operator==(const Standing&, const Standing&) = default;
 };
-EndState end_state(const Plan& plan, const Caller& caller);
+// As the steps that give up capabilities find it: the caller's own, or what the first process of a
+// new user namespace has in there (user_namespaces(7), "Capabilities").
+Standing standing_before_drop(const Plan& plan, const Caller& caller);
+// What the kernel must answer once the Plan is carried out: the reference of verify and of `plan`.
+Standing end_state(const Plan& plan, const Caller& caller);
 
-// CAP_SETPCAP is effective at the start: bounding set and securebits can be changed.
-bool can_lock(const Caller& caller);
+// CAP_SETPCAP is effective: bounding set and securebits can be changed.
+bool can_lock(const Standing& standing);
+
+// Some call of the app is answered by a supervisor, which --init then is; it binds low ports from
+// outside the app's user namespace.
+bool is_supervised(const Plan& plan);
+bool binds_from_outside(const Plan& plan);
 
 // Group lists are sets, with the primary gid always counted in.
 bool same_groups(const std::vector<Gid>& a, const std::vector<Gid>& b, Gid primary);

@@ -12,7 +12,9 @@ Launch prepare(const Options& options) {
   launch.log = write_log;
   launch.caller = survey_caller(environ);
   const Host host = survey_host(options, launch.caller);
-  launch.plan = make_plan(options, read_account_files(), launch.caller, host);
+  AccountFiles accounts = read_account_files();
+  if (options.userns == Userns::root) read_subordinate_files(accounts);
+  launch.plan = make_plan(options, accounts, launch.caller, host);
   launch.command = host.command;
   return launch;
 }

@@ -116,7 +116,7 @@ void take_rest(const Words& words, std::vector<std::string> rest, Options& optio
     refuse(
         step, "unknown option " + rest.front(),
         "stepdown --help-all lists the options; a command that starts with a dash comes after --");
-  if (!options.user && !options.user_of && !options.user_env && !rest.empty()) {
+  if (!options.user && !options.user_of && !options.user_env && !options.profile && !rest.empty()) {
     options.user = rest.front();
     rest.erase(rest.begin());
     if (!marked && !rest.empty()) {
@@ -175,6 +175,7 @@ std::optional<ParsedWords> parse_words(const Words& words, bool plan) {
     }
     take_modes(modes, parsed.options);
     take_rest(words, app.remaining(), parsed.options);
+    apply_profile(parsed.options);
     return parsed;
   } catch (const CLI::ParseError& error) {
     configure_log(parsed.options);

@@ -16,6 +16,8 @@ const char* word(PortWay way) {
       return "ambient";
     case PortWay::file_capability:
       return "file-capability";
+    case PortWay::supervisor:
+      return "supervisor";
     case PortWay::blocked:
       break;
   }
@@ -30,6 +32,19 @@ Json identity_json(const Identity& identity) {
           {"gid", raw(identity.gid)},
           {"groups", groups},
           {"home", identity.home}};
+}
+
+Json map_json(const std::vector<IdMapping>& map) {
+  Json lines = Json::array();
+  for (const IdMapping& line : map)
+    lines.push_back({{"inside", line.inside}, {"outside", line.outside}, {"length", line.length}});
+  return lines;
+}
+
+Json user_namespace_json(const Plan& plan) {
+  if (!plan.user_namespace) return nullptr;
+  return {{"uid_map", map_json(plan.user_namespace->uid_map)},
+          {"gid_map", map_json(plan.user_namespace->gid_map)}};
 }
 
 }  // namespace
@@ -63,7 +78,7 @@ std::string plan_json(const Plan& plan, const std::vector<StepFinding>& findings
                          {"ports", ports},
                          {"capabilities", {{"keep", keep}}},
                          {"no_new_privs", plan.no_new_privs},
-                         {"user_namespace", nullptr},
+                         {"user_namespace", user_namespace_json(plan)},
                          {"steps", steps},
                          {"ok", !is_blocked(findings)}};
   // ASCII only, as check's: no terminal sees a control character of another encoding.

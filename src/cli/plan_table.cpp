@@ -20,7 +20,13 @@ std::string plan_table(const Launch& launch, const std::vector<StepFinding>& fin
   text += "\nas:  " + (identity.user.empty() ? std::string() : sys::escaped(identity.user) + " ") +
           std::to_string(raw(identity.uid)) + ":" + std::to_string(raw(identity.gid)) + ", groups";
   for (const Gid gid : identity.groups) text += " " + std::to_string(raw(gid));
-  text += ", home " + sys::escaped(identity.home) + "\n";
+  text += ", home " + sys::escaped(identity.home);
+  if (plan.user_namespace)
+    text += "; inside its user namespace " + std::to_string(raw(plan.user_namespace->uid)) + ":" +
+            std::to_string(raw(plan.user_namespace->gid));
+  else if (plan.pretend_root != PretendRoot::none)
+    text += "; by its own account 0:0";
+  text += "\n";
   std::size_t name_width = 0;
   for (const StepFinding& finding : findings)
     name_width = std::max(name_width, sys::escaped(finding.name).size());

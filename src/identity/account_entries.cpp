@@ -1,7 +1,6 @@
 // Look-ups in the texts of passwd(5) and group(5). Only a line that is used must be well-formed;
 // Docker and gosu read a malformed id as 0, here it is an error that names the line.
 #include <algorithm>
-#include <array>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "identity/lines.h"
 #include "identity/words.h"
 #include "stepdown/error.h"
 #include "stepdown/identity.h"
@@ -20,17 +20,12 @@ namespace stepdown {
 namespace {
 
 using identity::decimal;
+using identity::Line;
+using identity::Lines;
+using identity::malformed;
 using identity::quoted;
-
-// A line cut into its fields, as views into the file's text.
-struct Line {
-  std::size_t number = 0;  // from 1
-  std::string_view text;   // without leading blanks
-  std::array<std::string_view, 7> fields;
-  std::size_t count = 0;  // of the fields that are there, at most 7
-
-  [[nodiscard]] std::string_view name() const { return fields[0]; }
-};
+using identity::require_readable;
+using identity::Source;
 
 namespace passwd_field {
 constexpr std::size_t uid = 2, gid = 3, home = 5, shell = 6;
@@ -39,77 +34,12 @@ namespace group_field {
 constexpr std::size_t gid = 2, members = 3;
 }
 
-// Walks over the lines that are entries.
-class Lines {
- public:
-  explicit Lines(std::string_view text) : rest_(text) {}
-
-  bool next() {
-    while (!rest_.empty()) {
-      const std::size_t end = std::min(rest_.find('\n'), rest_.size());
-      const std::string_view text = rest_.substr(0, end);
-      rest_.remove_prefix(std::min(end + 1, rest_.size()));
-      ++line_.number;
-      // Docker and glibc skip leading blanks, too.
-      const std::size_t start = text.find_first_not_of(identity::blanks);
-      if (start == std::string_view::npos || !is_entry(text[start])) continue;
-      cut(text.substr(start));
-      return true;
-    }
-    return false;
-  }
-  [[nodiscard]] const Line& line() const { return line_; }
-
- private:
-  // '+' and '-' begin an instruction to nss_compat (nsswitch.conf(5)), which getpwnam(3) never
-  // takes for an account either: "-app" even means that app is to be left out.
-  static bool is_entry(char first) { return first != '#' && first != '+' && first != '-'; }
-
-  void cut(std::string_view text) {
-    line_.text = text;
-    line_.fields.fill({});
-    line_.count = 0;
-    while (line_.count < line_.fields.size()) {
-      const std::size_t end = text.find(':');
-      line_.fields[line_.count++] = text.substr(0, end);
-      if (end == std::string_view::npos) return;
-      text.remove_prefix(end + 1);
-    }
-  }
-
-  std::string_view rest_;
-  Line line_;
-};
-
-// The file that a line came from, as messages need it.
-struct Source {
-  const std::string& path;
-  std::string_view form;
-};
-
 Source passwd_of(const AccountFiles& files) {
   return {files.passwd_path, "name:password:uid:gid:comment:home:shell, see passwd(5)"};
 }
 
 Source group_of(const AccountFiles& files) {
   return {files.group_path, "name:password:gid:members, see group(5)"};
-}
-
-[[noreturn]] void malformed(const Source& source, const Line& line, std::string_view cause) {
-  std::string hint = "correct that line: ";
-  hint += source.form;
-  if (line.text.ends_with('\r')) {
-    hint += "\n  it ends in a carriage return: convert the file to Unix line ends";
-  }
-  refuse(source.path + ":" + std::to_string(line.number), cause, hint);
-}
-
-// What every used line must have.
-void require_readable(const Source& source, const Line& line) {
-  if (line.text.find('\0') != std::string_view::npos) {
-    malformed(source, line, "the line contains a NUL byte");
-  }
-  if (line.name().empty()) malformed(source, line, "the entry has no name");
 }
 
 std::uint32_t id_of(const Source& source, const Line& line, std::size_t field,

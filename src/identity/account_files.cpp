@@ -1,4 +1,4 @@
-// Reading /etc/passwd and /etc/group as whole texts.
+// Reading the account files as whole texts.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,6 +64,11 @@ AccountFiles read_account_files(const std::string& passwd_path, const std::strin
           .group = read_account_file(group_path),
           .passwd_path = passwd_path,
           .group_path = group_path};
+}
+
+void read_subordinate_files(AccountFiles& files) {
+  files.subuid = read_account_file(files.subuid_path);
+  files.subgid = read_account_file(files.subgid_path);
 }
 
 }  // namespace stepdown

@@ -1,20 +1,16 @@
-#include <fcntl.h>
 #include <grp.h>
 #include <linux/securebits.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <string_view>
 
 #include "capability/apply.h"
-#include "inspect/status_text.h"
+#include "launch/id_maps.h"
 #include "launch/identity_calls.h"
 #include "launch/steps.h"
-#include "sys/fd.h"
-#include "sys/files.h"
 
 namespace stepdown::steps {
 
@@ -51,34 +47,13 @@ constexpr const char* filtered =
     "the capability is held, yet the call is refused: a seccomp filter, an LSM or "
     "/proc/self/setgroups (user_namespaces(7)) forbids it";
 
-// The id has a meaning in this user namespace. Without /proc nobody can say; the call will.
-bool is_mapped(const char* map, std::uint32_t id) {
-  // PROC_USER_INIT_INO of the kernel: in the initial namespace there is nothing to look up.
-  char name[64];
-  const ssize_t length = ::readlink("/proc/self/ns/user", name, sizeof name);
-  if (length > 0 && std::string_view(name, static_cast<std::size_t>(length)) == "user:[4026531837]")
-    return true;
-  const sys::Fd file = sys::open_procfs(map);
-  if (!file) return true;
-  std::string text;
-  char buffer[4096];
-  for (ssize_t got = 0; (got = ::read(file.get(), buffer, sizeof buffer)) > 0;)
-    text.append(buffer, static_cast<std::size_t>(got));
-  const std::vector<IdMapping> ranges = inspect::parse_id_map(map, text);
-  return std::any_of(ranges.begin(), ranges.end(), [id](const IdMapping& range) {
-    return id >= range.inside && id - range.inside < range.length;
-  });
-}
-
-// Looking at /proc is among the dearest things a launch does, and an id without a meaning is
-// refused by the call itself: who asks beforehand is the plan, and a launch that would hand paths
-// over first.
 void block_unmapped(const Launch& launch, StepFinding& finding, const char* map, std::uint32_t id) {
   if (finding.state != StepState::to_do) return;
-  if ((!launch.explains && launch.plan.own.empty()) || is_mapped(map, id)) return;
+  if (!launch.explains && launch.plan.own.empty()) return;
+  const auto missing = unmapped(map, {{0, id, 1}});
+  if (!missing) return;
   finding.state = StepState::blocked;
-  finding.reason = "id " + std::to_string(id) + " is not mapped in this user namespace (" + map +
-                   "): give the engine a range that has it";
+  finding.reason = *missing;
 }
 
 void block_if_refused(StepFinding& finding, bool refused) {
@@ -93,9 +68,14 @@ void need(StepFinding& finding, const char* capability) {
   finding.reason = std::string("CAP_") + capability + " is not held";
 }
 
-// What is kept, and SETPCAP for the steps that lock the door, must survive 0 → N.
+// What is kept, SETPCAP for the steps that lock the door, and what writes the maps of a user
+// namespace must survive 0 → N.
 bool carries_capabilities(const Launch& launch) {
-  return launch.plan.drop_privileges && (!launch.plan.keep.empty() || can_lock(launch.caller));
+  const Plan& plan = launch.plan;
+  if (plan.user_namespace)
+    return plan.user_namespace->writer == MapWriter::helper || binds_from_outside(plan);
+  return plan.drop_privileges &&
+         (!plan.keep.empty() || can_lock(standing_before_drop(plan, launch.caller)));
 }
 
 }  // namespace

@@ -1,189 +1,27 @@
-#include <fcntl.h>
-#include <link.h>
-#include <linux/capability.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
-#include <bit>
-#include <cerrno>
-#include <climits>
-#include <csignal>
-#include <cstdint>
-#include <cstring>
-#include <utility>
-
 #include "capability/apply.h"
+#include "launch/bind_server.h"
+#include "launch/identity_server.h"
 #include "launch/steps.h"
-#include "stepdown/error.h"
-#include "sys/fd.h"
+#include "launch/supervisor.h"
 
 namespace stepdown::steps {
 
 namespace {
 
-constexpr const char* step = "init";
-
-// Signals as the kernel counts them. glibc's wrappers leave out 32 and 33, which it uses itself,
-// but a supervisor is sent them like others, and a caller may have them blocked (nptl(7)).
-constexpr std::size_t set_size = _NSIG / 8;
-
-sigset_t all_signals() {
-  sigset_t all;
-  std::memset(&all, 0xff, sizeof all);
-  return all;
-}
-
-void set_mask(const sigset_t& mask, sigset_t* former) {
-  if (::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, former, set_size) != 0)
-    throw_errno(step, "sigprocmask(2)");
-}
-
-// What the caller handed over, to be handed on to the app.
-struct CallersSignals {
-  sigset_t mask{};
-  struct sigaction child_action {};
-};
-
-// From before fork(2) on every signal waits to be asked for: none is lost, none interrupts.
-CallersSignals hold_signals() {
-  CallersSignals callers;
-  set_mask(all_signals(), &callers.mask);
-  // Ignored, it would make the kernel reap in our place, and the app's status would be lost.
-  struct sigaction standard {};
-  standard.sa_handler = SIG_DFL;
-  if (::sigaction(SIGCHLD, &standard, &callers.child_action) != 0)
-    throw_errno(step, "sigaction(2)");
-  return callers;
-}
-
-void hand_signals_on(const CallersSignals& callers) {
-  if (::sigaction(SIGCHLD, &callers.child_action, nullptr) != 0) throw_errno(step, "sigaction(2)");
-  set_mask(callers.mask, nullptr);
-}
-
-// The terminal's foreground goes from one process group to another, if it was there: never from a
-// third one. SIGTTOU is blocked, so a background process may do it (tcsetpgrp(3)).
-void hand_terminal_over(pid_t from, pid_t to) {
-  const auto hand_over = [from, to](int fd) {
-    return ::tcgetpgrp(fd) == from && ::tcsetpgrp(fd, to) == 0;
-  };
-  for (int fd = 0; fd <= 2; ++fd)
-    if (hand_over(fd)) return;
-  // All three redirected: the app may still ask for its controlling terminal (tty(4)).
-  const sys::Fd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
-  if (terminal) hand_over(terminal.get());
-}
-
-class Supervisor {
- public:
-  Supervisor(pid_t app, bool group) : app_(app), receiver_(group ? -app : app) {}
-
-  [[noreturn]] void run() const {
-    const sigset_t all = all_signals();
-    for (;;) {
-      const long signal = ::syscall(SYS_rt_sigtimedwait, &all, nullptr, nullptr, set_size);
-      if (signal == SIGCHLD)
-        reap();
-      else if (signal > 0)
-        forward(static_cast<int>(signal));
-      else if (errno != EINTR)  // which it is when stopped and continued
-        throw_errno(step, "sigwaitinfo(2)");
-    }
-  }
-
- private:
-  void forward(int signal) const {
-    // Continued by a shell's fg, which has made our group the foreground one.
-    if (signal == SIGCONT) hand_terminal_over(::getpgrp(), app_);
-    // ESRCH: it has just ended, and SIGCHLD is on its way.
-    ::kill(receiver_, signal);
-  }
-
-  // The app's end is ours; everybody else who ends here was an orphan.
-  void reap() const {
-    int status = 0;
-    for (;;) {
-      const pid_t pid = ::waitpid(-1, &status, WNOHANG | WUNTRACED);
-      if (pid == 0) return;
-      // Not even ECHILD: the app would have been seen to end.
-      if (pid < 0) throw_errno(step, "waitpid(2)");
-      if (pid != app_) continue;
-      // The shell that waits for us must see it stop. A PID 1 can't be stopped from inside.
-      if (WIFSTOPPED(status))
-        ::kill(::getpid(), SIGSTOP);
-      else
-        end_as(status);
-    }
-  }
-
-  [[noreturn]] void end_as(int status) const {
-    // A caller without job control would not fetch it back, and stop at its next read.
-    hand_terminal_over(app_, ::getpgrp());
-    ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-  }
-
-  pid_t app_;
-  pid_t receiver_;
-};
-
 // What stays behind has dropped everything but what the plan keeps for the app. Of that it needs
-// one, to signal an app that used CAP_SETUID to become somebody else (kill(2)).
-void keep_what_a_supervisor_needs(CapabilitySet kept) {
-  const CapabilitySet needed = kept & CapabilitySet::from_bits(std::uint64_t{1} << CAP_KILL);
+// one, to signal an app that used CAP_SETUID to become somebody else (kill(2)); and all of it to
+// write into the memory of an app that has it (ptrace(2), "Ptrace access mode checking").
+void keep_what_a_supervisor_needs(const Plan& plan) {
+  const CapabilitySet needed =
+      is_supervised(plan) ? plan.keep : plan.keep & CapabilitySet{Capability::kill};
   // The ambient set follows (capabilities(7)).
-  if (kept != needed) capability::set_process(needed, needed, needed);
-}
-
-// The pages of a launch won't be used again. Those of read-only segments are the file's, and come
-// back when they are touched.
-int forget_code(dl_phdr_info* object, std::size_t, void*) {
-  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  for (int index = 0; index < object->dlpi_phnum; ++index) {
-    const ElfW(Phdr)& segment = object->dlpi_phdr[index];
-    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
-    const std::uintptr_t begin = object->dlpi_addr + segment.p_vaddr;
-    const std::uintptr_t first = begin & ~(page - 1);
-    ::madvise(std::bit_cast<void*>(first), begin + segment.p_memsz - first, MADV_DONTNEED);
-  }
-  return 0;
-}
-
-// `go` is closed unwritten where a step fails: the app's process then ends without the app.
-[[noreturn]] void supervise(const Launch& launch, pid_t app, sys::Fd go) {
-  // A group of its own: what a terminal sends and what =group forwards reaches the app and not the
-  // supervisor.
-  if (::setpgid(app, app) != 0) throw_errno(step, "setpgid(2)");
-  // Nobody of the app's user may look into it or steer it (ptrace(2)).
-  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(step, "prctl(PR_SET_DUMPABLE)");
-  // Orphans of the app come to us, as they do to a PID 1 anyway.
-  if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
-    throw_errno(step, "prctl(PR_SET_CHILD_SUBREAPER)");
-  keep_what_a_supervisor_needs(launch.plan.keep);
-  hand_terminal_over(::getpgrp(), app);
-  if (::write(go.get(), "", 1) != 1) throw_errno(step, "write(2)");
-  go.reset();
-  // A pipe that the app closes must not be held open here. Before Linux 5.9 it is.
-  ::syscall(SYS_close_range, 3U, UINT_MAX, 0U);
-  ::dl_iterate_phdr(forget_code, nullptr);
-  Supervisor(app, launch.plan.init == Init::group).run();
-}
-
-void wait_for_the_supervisor(const sys::Fd& ready) {
-  char go = 0;
-  const ssize_t count = ::read(ready.get(), &go, 1);
-  if (count < 0) throw_errno(step, "read(2)");
-  // It failed, and says so itself, or it was killed.
-  if (count == 0) ::_exit(exit_status::failed);
+  if (plan.keep != needed) capability::set_process(needed, needed, needed);
 }
 
 }  // namespace
 
 void examine_init(const Launch& launch, Findings& findings) {
-  if (launch.plan.init == Init::none) return;
+  if (launch.plan.init == Init::none || binds_from_outside(launch.plan)) return;
   findings.push_back(
       {.name = "init",
        .detail = std::string("stay as its parent: reap, forward signals to the app") +
@@ -192,22 +30,11 @@ void examine_init(const Launch& launch, Findings& findings) {
 }
 
 void apply_init(const Launch& launch) {
-  if (launch.plan.init == Init::none) return;
-  const CallersSignals callers = hold_signals();
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw_errno(step, "pipe2(2)");
-  sys::Fd ready(ends[0]);
-  sys::Fd go(ends[1]);
-  const pid_t app = ::fork();
-  if (app < 0) throw_errno(step, "fork(2)");
-  if (app > 0) {
-    ready.reset();
-    supervise(launch, app, std::move(go));
-  }
-  // In the app's process, on its way to execve.
-  go.reset();
-  wait_for_the_supervisor(ready);
-  hand_signals_on(callers);
+  SupervisorsPart part;
+  part.settle = [&launch] { keep_what_a_supervisor_needs(launch.plan); };
+  if (is_supervised(launch.plan)) part.serve = serve_identity_calls;
+  part.forwards_to_group = launch.plan.init == Init::group;
+  leave_supervisor_behind(launch.log, part);
 }
 
 }  // namespace stepdown::steps

@@ -7,14 +7,18 @@ namespace stepdown::steps {
 
 namespace {
 
+Standing before(const Launch& launch) {
+  return standing_before_drop(launch.plan, launch.caller);
+}
+
 // What the steps after uid still need: SETPCAP, to change the bounding set and the securebits.
 CapabilitySet tools(const Launch& launch) {
-  return launch.plan.no_new_privs && can_lock(launch.caller) ? CapabilitySet{Capability::setpcap}
-                                                             : CapabilitySet{};
+  return launch.plan.no_new_privs && can_lock(before(launch)) ? CapabilitySet{Capability::setpcap}
+                                                              : CapabilitySet{};
 }
 
 bool sets_are_right(const Launch& launch) {
-  const CapabilityState& me = launch.caller.credentials.capabilities;
+  const CapabilityState me = before(launch).credentials.capabilities;
   const CapabilitySet keep = launch.plan.keep;
   return me.permitted == keep && me.effective == keep && me.inheritable == keep;
 }
@@ -57,7 +61,8 @@ void examine_narrow(const Launch& launch, Findings& findings) {
   StepFinding finding{.name = "narrow",
                       .detail = "keep for the next steps: " + list(needed),
                       .syscall = "capset(2)"};
-  const CapabilitySet missing = launch.plan.keep - launch.caller.credentials.capabilities.permitted;
+  const CapabilitySet missing =
+      launch.plan.keep - before(launch).credentials.capabilities.permitted;
   if (!missing.empty()) {
     finding.state = StepState::blocked;
     for (const Capability member : missing.members())
@@ -79,29 +84,30 @@ void examine_bounding(const Launch& launch, Findings& findings) {
   StepFinding finding{.name = "bounding",
                       .detail = "reduce the bounding set to: " + list(plan.bounding),
                       .syscall = "prctl(PR_CAPBSET_DROP)"};
-  if (plan.bounding.contains(launch.caller.credentials.capabilities.bounding))
+  const Standing now = before(launch);
+  if (plan.bounding.contains(now.credentials.capabilities.bounding))
     finding.state = StepState::already;
-  else if (!leave_alone(launch, finding) && !can_lock(launch.caller))
+  else if (!leave_alone(launch, finding) && !can_lock(now))
     settle_without_setpcap(launch, finding);
   findings.push_back(std::move(finding));
 }
 
 void apply_bounding(const Launch& launch) {
-  capability::reduce_bounding(launch.caller.credentials.capabilities.bounding,
+  capability::reduce_bounding(before(launch).credentials.capabilities.bounding,
                               launch.plan.bounding);
 }
 
 void examine_ambient(const Launch& launch, Findings& findings) {
   if (!launch.plan.drop_privileges) return;
   const CapabilitySet keep = launch.plan.keep;
-  const Caller& caller = launch.caller;
-  const CapabilityState& me = caller.credentials.capabilities;
+  const Standing now = before(launch);
+  const CapabilityState& me = now.credentials.capabilities;
   StepFinding finding{.name = "ambient",
                       .detail = "ambient capabilities: " + list(keep),
                       .syscall = "prctl(PR_CAP_AMBIENT)"};
-  if (me.ambient == keep && (keep.empty() || caller.credentials.uid.effective != root_uid)) {
+  if (me.ambient == keep && (keep.empty() || now.credentials.uid.effective != root_uid)) {
     finding.state = StepState::already;
-  } else if (!keep.empty() && (caller.securebits & SECBIT_NO_CAP_AMBIENT_RAISE) != 0) {
+  } else if (!keep.empty() && (now.securebits & SECBIT_NO_CAP_AMBIENT_RAISE) != 0) {
     finding.state = StepState::blocked;
     finding.reason =
         "the securebit NO_CAP_AMBIENT_RAISE is set: " + list(keep) + " can't reach the app";
@@ -122,11 +128,12 @@ void examine_securebits(const Launch& launch, Findings& findings) {
     findings.push_back(std::move(finding));
     return;
   }
-  if (!can_lock(launch.caller))
+  const Standing now = before(launch);
+  if (!can_lock(now))
     settle_without_setpcap(launch, finding);
-  else if (end_state(launch.plan, launch.caller).securebits == launch.caller.securebits)
+  else if (end_state(launch.plan, launch.caller).securebits == now.securebits)
     finding.state = StepState::already;
-  else if (has_locked_open(launch.caller.securebits)) {
+  else if (has_locked_open(now.securebits)) {
     finding.state = StepState::blocked;
     finding.reason = "a securebit that would have to be set is locked: whoever started this did it";
   }

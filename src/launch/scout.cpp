@@ -36,7 +36,9 @@ void write_all(int fd, std::string_view text) {
   std::string text;
   try {
     const Credentials me = own_credentials();
-    const CapabilitySet keep = plan.keep & me.capabilities.permitted;
+    // What is kept inside a user namespace counts there alone.
+    const CapabilitySet keep =
+        plan.user_namespace ? CapabilitySet() : plan.keep & me.capabilities.permitted;
     if (!keep.empty()) capability::keep_over_setuid(true);
     become(plan.identity, me);
     capability::set_process(keep, keep, {});

@@ -21,6 +21,12 @@ constexpr Step steps_in_order[] = {
     // work
     // comes after it, with the permitted set carried over by PR_SET_KEEPCAPS.
     {"uid", examine_uid, apply_uid},
+    // The app's own user namespace is owned by its user: pidfd_getfd(2) on the app asks for that,
+    // and
+    // so do the maps. Who is to bind low ports for the app stays outside.
+    {"outside", examine_outside, apply_outside},
+    // All capabilities again, but inside. What follows gives those up.
+    {"userns", examine_userns, apply_userns},
     // Permitted shrinks to what is kept and SETPCAP, which the next three steps need in effective.
     // Inheritable grows now: it can't gain what has left the bounding set.
     {"narrow", examine_narrow, apply_narrow},
@@ -44,6 +50,9 @@ constexpr Step steps_in_order[] = {
     {"filter", examine_filter, apply_filter},
     // The supervisor stays behind here, as unprivileged as the app: the app's process goes on.
     {"init", examine_init, apply_init},
+    // The filter whose calls the supervisor answers is the app's alone. After verify: under it
+    // setresuid(0, 0, 0) may say 0.
+    {"supervised", examine_supervised, apply_supervised},
     {"exec", examine_exec, apply_exec},
 };
 

@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "inspect/status_text.h"
 #include "launch/exec.h"
 #include "plan/environment.h"
+#include "plan/user_namespace.h"
 #include "stepdown/error.h"
 #include "stepdown/launch.h"
 #include "sys/fd.h"
@@ -93,6 +95,12 @@ Host survey_host(const Options& options, const Caller& caller) {
     host.foreign_network_namespace = is_foreign_network_namespace();
   if (options.user_of)
     host.user_of_owner = owner_of_path("--user-of " + *options.user_of, *options.user_of);
+  if (wants_user_namespace(options)) {
+    const unsigned count = last_capability() + 1;
+    host.kernel_capabilities = CapabilitySet::from_bits(~std::uint64_t{0} >> (64 - count));
+    host.newidmap_installed =
+        ::access("/usr/bin/newuidmap", X_OK) == 0 && ::access("/usr/bin/newgidmap", X_OK) == 0;
+  }
   if (options.command.empty()) return host;
 
   // The environment that counts for PATH is the app's.

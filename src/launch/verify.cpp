@@ -43,14 +43,13 @@ void must_be_refused(const char* call, int result) {
   if (errno != EPERM && errno != EINVAL) throw_errno(step, call, "failed, but not as a refusal");
 }
 
-void try_root(const Plan& plan) {
-  const Identity& identity = plan.identity;
-  if (identity.uid != root_uid && !plan.keep.has(Capability::setuid)) {
+void try_root(const Plan& plan, const Credentials& want) {
+  if (want.uid.real != root_uid && !plan.keep.has(Capability::setuid)) {
     must_be_refused("setresuid(0, 0, 0)", ::setresuid(0, 0, 0));
     must_be_refused("setuid(0)", ::setuid(0));
   }
   if (plan.keep.has(Capability::setgid) || !plan.drop_privileges) return;
-  if (identity.gid != root_gid) must_be_refused("setresgid(0, 0, 0)", ::setresgid(0, 0, 0));
+  if (want.gid.real != root_gid) must_be_refused("setresgid(0, 0, 0)", ::setresgid(0, 0, 0));
   const gid_t none = 0;
   must_be_refused("setgroups(0)", ::setgroups(0, &none));
 }
@@ -81,12 +80,12 @@ void examine_verify(const Launch&, Findings& findings) {
 }
 
 void apply_verify(const Launch& launch) {
-  const EndState planned = end_state(launch.plan, launch.caller);
+  const Standing planned = end_state(launch.plan, launch.caller);
   const Credentials& want = planned.credentials;
   const Credentials found = own_credentials();
   same("the uids (real, effective, saved, filesystem)", want.uid, found.uid);
   same("the gids (real, effective, saved, filesystem)", want.gid, found.gid);
-  if (!same_groups(want.groups, found.groups, launch.plan.identity.gid))
+  if (!same_groups(want.groups, found.groups, want.gid.real))
     refuse(step, "the kernel did not keep the plan: the groups should be " + list(want.groups) +
                      " and are " + list(found.groups));
   same("the permitted set", want.capabilities.permitted, found.capabilities.permitted);
@@ -97,7 +96,7 @@ void apply_verify(const Launch& launch) {
   same("no_new_privs", want.no_new_privs, found.no_new_privs);
   same("securebits", planned.securebits, own_securebits());
   same_surroundings(launch);
-  if (launch.plan.drop_privileges) try_root(launch.plan);
+  if (launch.plan.drop_privileges) try_root(launch.plan, want);
 }
 
 }  // namespace stepdown::steps

@@ -4,6 +4,7 @@
 
 #include "plan/environment.h"
 #include "plan/ports.h"
+#include "plan/user_namespace.h"
 #include "stepdown/error.h"
 #include "stepdown/plan.h"
 
@@ -225,6 +226,16 @@ void plan_environment(Plan& plan, const Options& options, const AccountFiles& ac
   for (const auto& [name, value] : options.environment) set_variable(plan.environment, name, value);
 }
 
+void refuse_pretence(const Options& options) {
+  if (options.pretend_root == PretendRoot::none) return;
+  if (wants_user_namespace(options))
+    refuse("--pretend-root", "it can't go with --userns, where uid 0 is real",
+           "leave out one of the two: --userns where the engine allows it, else --pretend-root");
+  if (options.allow_new_privs)
+    refuse("--pretend-root", "its filter needs no_new_privs, which --allow-new-privs leaves out",
+           "leave out one of the two");
+}
+
 void plan_fds(Plan& plan, const Options& options, const Caller& caller) {
   plan.keep_all_fds = options.manners == Manners::gosu;
   plan.keep_fds = options.keep_fds;
@@ -235,8 +246,17 @@ void plan_fds(Plan& plan, const Options& options, const Caller& caller) {
 
 }  // namespace
 
-bool can_lock(const Caller& caller) {
-  return caller.credentials.capabilities.effective.has(Capability::setpcap);
+bool can_lock(const Standing& standing) {
+  return standing.credentials.capabilities.effective.has(Capability::setpcap);
+}
+
+bool is_supervised(const Plan& plan) {
+  return plan.pretend_root == PretendRoot::supervised || binds_from_outside(plan);
+}
+
+bool binds_from_outside(const Plan& plan) {
+  return std::any_of(plan.ports.begin(), plan.ports.end(),
+                     [](const PortUse& use) { return use.way == PortWay::supervisor; });
 }
 
 bool same_groups(const std::vector<Gid>& a, const std::vector<Gid>& b, Gid primary) {
@@ -275,35 +295,47 @@ Plan make_plan(const Options& options, const AccountFiles& accounts, const Calle
   plan.drop_privileges = !(options.manners == Manners::gosu && plan.identity.uid == root_uid);
   plan.no_new_privs = plan.drop_privileges && !options.allow_new_privs;
   plan.filter_required = options.manners != Manners::gosu;
+  refuse_pretence(options);
+  plan.pretend_root = options.pretend_root;
+  plan.user_namespace = plan_user_namespace(plan.identity, options, accounts, caller, host);
   plan_ports_and_capabilities(plan, options, caller, host);
 
   plan_environment(plan, options, accounts, caller);
   plan.init = options.init;
+  if (plan.init == Init::none && is_supervised(plan)) plan.init = Init::process;
   plan.directory = options.directory;
   plan.umask = options.umask;
   plan_fds(plan, options, caller);
   return plan;
 }
 
-EndState end_state(const Plan& plan, const Caller& caller) {
-  const Credentials& me = caller.credentials;
-  EndState end;
-  const Uid uid = plan.identity.uid;
-  const Gid gid = plan.identity.gid;
+Standing standing_before_drop(const Plan& plan, const Caller& caller) {
+  Standing now{caller.credentials, caller.securebits};
+  if (!plan.user_namespace) return now;
+  const UserNamespace& inside = *plan.user_namespace;
+  const CapabilitySet all = inside.full;
+  now.credentials.capabilities = {{}, all, all, all, {}};
+  now.securebits = SECUREBITS_DEFAULT;
+  return now;
+}
+
+Standing end_state(const Plan& plan, const Caller& caller) {
+  Standing end = standing_before_drop(plan, caller);
+  const bool lock = plan.no_new_privs && can_lock(end);
+  const Uid uid = plan.user_namespace ? plan.user_namespace->uid : plan.identity.uid;
+  const Gid gid = plan.user_namespace ? plan.user_namespace->gid : plan.identity.gid;
   end.credentials.uid = {uid, uid, uid, uid};
   end.credentials.gid = {gid, gid, gid, gid};
-  end.credentials.groups = plan.identity.groups;
-  end.credentials.no_new_privs = me.no_new_privs || plan.no_new_privs;
-  CapabilityState& capabilities = end.credentials.capabilities;
-  capabilities = me.capabilities;
-  end.securebits = caller.securebits;
+  end.credentials.groups = plan.user_namespace ? plan.user_namespace->groups : plan.identity.groups;
+  end.credentials.no_new_privs = end.credentials.no_new_privs || plan.no_new_privs;
   if (!plan.drop_privileges) return end;
+  CapabilityState& capabilities = end.credentials.capabilities;
   capabilities.permitted = plan.keep;
   capabilities.effective = plan.keep;
   capabilities.inheritable = plan.keep;
   capabilities.ambient = plan.keep;
-  if (!plan.no_new_privs || !can_lock(caller)) return end;
-  capabilities.bounding = me.capabilities.bounding & plan.bounding;
+  if (!lock) return end;
+  capabilities.bounding = capabilities.bounding & plan.bounding;
   end.securebits |= SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
                     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
   end.securebits &= ~static_cast<unsigned>(SECBIT_KEEP_CAPS);

@@ -4,6 +4,7 @@
 
 #include "stepdown/error.h"
 #include "stepdown/options.h"
+#include "stepdown/user_namespace.h"
 
 namespace stepdown {
 
@@ -101,11 +102,36 @@ constexpr auto table =
              }},
             {"port", "PORT[/tcp|/udp]", Kind::list, true, "the app binds this port",
              [](Options& o, View v) { o.ports.push_back(port(v)); }},
-            {"keep-cap", "CAP", Kind::list, true, "keep this capability",
+            {"keep-cap", "CAP", Kind::list, false, "keep this capability",
              [](Options& o, View v) { o.keep_caps = o.keep_caps | CapabilitySet{capability(v)}; }},
             {"allow-new-privs", "", Kind::flag, false,
              "leave no_new_privs, bounding set and securebits alone: setuid programs work",
              [](Options& o, View) { o.allow_new_privs = true; }},
+            {"userns", "[=root|keep]", Kind::mode, true,
+             "a user namespace of its own: uid 0 inside (or its own number), the user outside",
+             [](Options& o, View v) {
+               if (!v.empty() && v != "root" && v != "keep")
+                 refuse("--userns=" + std::string(v),
+                        "it is --userns, --userns=root or "
+                        "--userns=keep");
+               o.userns = v == "keep" ? Userns::keep : Userns::root;
+             }},
+            {"uid-map", "IN:OUT:LEN", Kind::list, false,
+             "LEN uids from IN on in the user namespace are those from OUT on outside",
+             [](Options& o, View v) { o.uid_map.push_back(parse_id_mapping("--uid-map", v)); }},
+            {"gid-map", "IN:OUT:LEN", Kind::list, false, "the same for gids",
+             [](Options& o, View v) { o.gid_map.push_back(parse_id_mapping("--gid-map", v)); }},
+            {"pretend-root", "[=static]", Kind::mode, true,
+             "answer getuid and its kin as root would see them; the kernel enforces the user",
+             [](Options& o, View v) {
+               if (!v.empty() && v != "static")
+                 refuse("--pretend-root=" + std::string(v),
+                        "it is --pretend-root or --pretend-root=static");
+               o.pretend_root = v.empty() ? PretendRoot::supervised : PretendRoot::fixed;
+             }},
+            {"profile", "NAME", Kind::value, false,
+             "a set of options by name: legacy-root, for images that insist on being root",
+             [](Options& o, View v) { o.profile = v; }},
             {"env", "K=V", Kind::list, true, "set a variable of the app's environment",
              [](Options& o, View v) { o.environment.push_back(assignment(v)); }},
             {"chdir", "DIR", Kind::value, true, "start the app in DIR",

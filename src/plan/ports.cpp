@@ -20,7 +20,7 @@ std::string flags(CapabilitySet set, const char* separator) {
 }
 
 // Why the capability can't be had for a low port, and the exact thing to do; empty when it can.
-std::string obstacle(const Caller& caller, const Host& host) {
+std::string obstacle(const Plan& plan, const Caller& caller, const Host& host) {
   const std::string sysctl =
       "docker: --sysctl net.ipv4.ip_unprivileged_port_start=0; a pod: securityContext.sysctls with "
       "that name";
@@ -28,6 +28,10 @@ std::string obstacle(const Caller& caller, const Host& host) {
     return "CAP_NET_BIND_SERVICE of a user namespace does not count in its parent's network "
            "namespace; give the container a network of its own, or lower "
            "net.ipv4.ip_unprivileged_port_start there";
+  if (plan.user_namespace && !plan.no_new_privs)
+    return "inside a user namespace a supervisor would have to bind it, whose filter needs "
+           "no_new_privs; leave out --allow-new-privs, or " +
+           sysctl;
   if (caller.credentials.capabilities.permitted.contains(net_bind)) return {};
   if (raw(caller.credentials.uid.effective) != 0)
     return "a process that starts as uid " + std::to_string(raw(caller.credentials.uid.effective)) +
@@ -53,11 +57,18 @@ void plan_ports_and_capabilities(Plan& plan, const Options& options, const Calle
     };
     if (std::any_of(plan.ports.begin(), plan.ports.end(), same)) continue;
     if (request.number < start) {
-      const std::string reason = obstacle(caller, host);
-      use.way = reason.empty() ? PortWay::ambient : PortWay::blocked;
-      if (!reason.empty()) use.reason = reason;
-      use.capability_missing = reason.starts_with(not_held);
-      if (reason.empty()) plan.keep = plan.keep | net_bind;
+      const std::string reason = obstacle(plan, caller, host);
+      if (!reason.empty()) {
+        use.way = PortWay::blocked;
+        use.reason = reason;
+        use.capability_missing = reason.starts_with(not_held);
+      } else if (plan.user_namespace) {
+        use.way = PortWay::supervisor;
+        use.reason = "CAP_NET_BIND_SERVICE does not count inside the user namespace";
+      } else {
+        use.way = PortWay::ambient;
+        plan.keep = plan.keep | net_bind;
+      }
     }
     plan.ports.push_back(std::move(use));
   }
@@ -68,9 +79,10 @@ void plan_ports_and_capabilities(Plan& plan, const Options& options, const Calle
   // whatever the port; and any at all clear the ambient set.
   const FileCapabilities& file = *host.command_capabilities;
   if (file.effective) plan.bounding = plan.bounding | (file.permitted & net_bind);
-  CapabilityState before{plan.keep, plan.keep, plan.keep, caller.credentials.capabilities.bounding,
-                         plan.keep};
-  if (plan.no_new_privs && can_lock(caller)) before.bounding = before.bounding & plan.bounding;
+  const Standing standing = standing_before_drop(plan, caller);
+  const CapabilitySet bounding = standing.credentials.capabilities.bounding;
+  CapabilityState before{plan.keep, plan.keep, plan.keep, bounding, plan.keep};
+  if (plan.no_new_privs && can_lock(standing)) before.bounding = bounding & plan.bounding;
   const ExecOutcome after =
       exec_outcome(before, plan.no_new_privs || caller.credentials.no_new_privs, file);
 
@@ -79,14 +91,14 @@ void plan_ports_and_capabilities(Plan& plan, const Options& options, const Calle
     plan.command_refusal =
         host.command_file + " has file capabilities (" + flags(missing, ", ") +
         ", +ep) that the bounding set will not hold: execve would fail with " + "EPERM; " +
-        (caller.credentials.capabilities.bounding.contains(missing)
+        (bounding.contains(missing)
              ? "keep them with --keep-cap " + flags(missing, " --keep-cap ")
              : "give them with docker: --cap-add " + flags(missing, " --cap-add ")) +
         ", or remove them with: setcap -r " + host.command_file;
     return;
   }
   for (PortUse& use : plan.ports) {
-    if (use.number >= start) continue;
+    if (use.number >= start || use.way == PortWay::supervisor) continue;
     if (after.effective.contains(net_bind)) {
       use.way = PortWay::file_capability;
       use.capability_missing = false;

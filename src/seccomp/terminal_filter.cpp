@@ -1,22 +1,16 @@
 #include "seccomp/terminal_filter.h"
 
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <iterator>
 
+#include "filter_programs.h"
+#include "seccomp/program.h"
 #include "stepdown/error.h"
 
 namespace stepdown::seccomp {
-
-namespace {
-
-#include "terminal_filter_program.inc"
-
-}  // namespace
 
 Availability availability() {
   // With no program to copy in, EFAULT says that the kernel got as far as looking for one. Any
@@ -28,10 +22,7 @@ Availability availability() {
 }
 
 void refuse_terminal_injection() {
-  // The kernel copies the program and takes it as const; the struct does not say so.
-  const sock_fprog filter{std::size(program), const_cast<sock_filter*>(program)};
-  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0)
-    throw_errno("filter", "seccomp(2)");
+  if (load(programs::terminal_injection, 0) != 0) throw_errno("filter", "seccomp(2)");
 }
 
 }  // namespace stepdown::seccomp

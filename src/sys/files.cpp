@@ -39,8 +39,8 @@ InodeId inode_of(const struct statx& status) {
   return {device_of(status), status.stx_ino};
 }
 
-Fd open_procfs(const char* path) {
-  Fd file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+Fd open_procfs(const char* path, int access) {
+  Fd file(::open(path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   struct statfs filesystem {};
   if (file && ::fstatfs(file.get(), &filesystem) == 0 && filesystem.f_type == PROC_SUPER_MAGIC)
     return file;

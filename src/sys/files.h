@@ -4,6 +4,7 @@
 #pragma once
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -22,9 +23,10 @@ struct InodeId {
 };
 InodeId inode_of(const struct statx& status);
 
-// Opens a file of procfs for reading; fails with ENOENT where what is there isn't one: a root
-// filesystem without procfs can have anything at that path, a FIFO or a link to /dev/zero.
-Fd open_procfs(const char* path);
+// Opens a file of procfs, for reading or as `access` says (O_RDWR); fails with ENOENT where what is
+// there isn't one: a root filesystem without procfs can have anything at that path, a FIFO or a
+// link to /dev/zero.
+Fd open_procfs(const char* path, int access = O_RDONLY);
 
 // The device as stat(2) would give it in st_dev.
 std::uint64_t device_of(const struct statx& status);

@@ -303,13 +303,13 @@ TEST(Groups, CompareAsSetsWithThePrimaryCountedIn) {
 
 TEST(EndState, LocksExactlyWhereSetpcapIsEffective) {
   const Caller root = container_root();
-  const EndState locked = end_state(plan(options("app"), root), root);
+  const Standing locked = end_state(plan(options("app"), root), root);
   EXPECT_TRUE(locked.credentials.capabilities.bounding.empty());
   EXPECT_EQ(locked.securebits, 0xc3U);  // NOROOT, NO_CAP_AMBIENT_RAISE and their locks
   EXPECT_TRUE(locked.credentials.no_new_privs);
 
   const Caller weak = caller(0, 0, docker_default - CapabilitySet{Capability::setpcap});
-  const EndState open = end_state(plan(options("app"), weak), weak);
+  const Standing open = end_state(plan(options("app"), weak), weak);
   EXPECT_EQ(open.credentials.capabilities.bounding, docker_default);
   EXPECT_EQ(open.securebits, 0U);
   EXPECT_TRUE(open.credentials.capabilities.permitted.empty());
@@ -328,7 +328,7 @@ TEST(EndState, LeavesThreeThingsAloneWithAllowNewPrivs) {
   Options words = options("app");
   words.allow_new_privs = true;
   const Caller root = container_root();
-  const EndState end = end_state(plan(words, root), root);
+  const Standing end = end_state(plan(words, root), root);
   EXPECT_FALSE(end.credentials.no_new_privs);
   EXPECT_EQ(end.credentials.capabilities.bounding, docker_default);
   EXPECT_EQ(end.securebits, 0U);

@@ -1,0 +1,28 @@
+// The process that stays behind as the app's parent: --init, and whoever answers the app's calls.
+#pragma once
+
+#include <functional>
+
+#include "stepdown/launch.h"
+#include "sys/fd.h"
+
+namespace stepdown {
+
+struct SupervisorsPart {
+  // In the supervisor, before the app's process may go on: what it gives up and checks. Error: the
+  // app does not start.
+  std::function<void()> settle;
+  // In a thread of the supervisor: answers the calls that wait at the listener that
+  // hand_listener_over sends. Empty: nobody does.
+  std::function<void(sys::Fd listener)> serve;
+  bool forwards_to_group = false;  // signals go to the app's process group
+};
+
+// Forks. The parent becomes the supervisor and ends as the app ends; the child returns, when the
+// supervisor has settled, to become the app. Error, step "init".
+void leave_supervisor_behind(const Log& log, const SupervisorsPart& part);
+
+// In the app's process: the supervisor serves this listener from now on. Error, step "supervised".
+void hand_listener_over(sys::Fd listener);
+
+}  // namespace stepdown
