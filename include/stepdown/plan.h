@@ -34,6 +34,9 @@ struct Caller {
   FileIdentity directory;                // the current one
   pid_t pid = 0;                         // who LISTEN_PID must name
   std::vector<std::string> environment;  // "K=V", in the order they came
+  // Its ids are what a supervisor says (--pretend-root): the set calls need no capability and move
+  // what is said, the groups are the kernel's and stay.
+  bool pretended = false;
   std::vector<int> listen_fds;  // open fds that LISTEN_FDS names, when LISTEN_PID is this process
 };
 

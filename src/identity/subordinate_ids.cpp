@@ -28,10 +28,10 @@ constexpr std::uint64_t no_id = 4294967295;  // (uid_t)-1, setresuid(2)
 std::uint64_t number_of(const Source& source, const Line& line, std::size_t field,
                         std::string_view what) {
   const std::optional<std::uint64_t> value = decimal(line.fields[field]);
-  if (value && *value < no_id) return *value;
+  if (value && *value <= no_id) return *value;
   malformed(source, line,
             std::string(what) + " of " + quoted(line.name()) + " is " + quoted(line.fields[field]) +
-                ", not a number from 0 to 4294967294");
+                ", not a number from 0 to 4294967295");
 }
 
 SubordinateRange range_of(const Source& source, const Line& line) {

@@ -89,12 +89,10 @@ std::optional<Arguments> arguments_of(const seccomp_data& call, const sys::Proce
     if (call.nr != SYS_bind) return std::nullopt;
     return Arguments{number(words[0]), words[1], number(words[2])};
   }
-  // int 0x80 from 64-bit code leaves the upper halves of the registers as they are.
-  const auto pointer = [](std::uint64_t word) { return static_cast<std::uint32_t>(word); };
-  if (call.nr == i386_bind) return Arguments{number(words[0]), pointer(words[1]), number(words[2])};
+  if (call.nr == i386_bind) return Arguments{number(words[0]), words[1], number(words[2])};
   std::array<std::uint32_t, 3> block{};
-  if (call.nr != i386_socketcall || pointer(words[0]) != socketcall_bind ||
-      !memory.read(pointer(words[1]), std::as_writable_bytes(std::span(block))))
+  if (call.nr != i386_socketcall || words[0] != socketcall_bind ||
+      !memory.read(words[1], std::as_writable_bytes(std::span(block))))
     return std::nullopt;
   return Arguments{number(block[0]), block[1], number(block[2])};
 }

@@ -54,6 +54,9 @@ constexpr std::array native_calls = {
     IdentityCall{SYS_setregid, Whose::group, Does::set_two},
     IdentityCall{SYS_setresuid, Whose::user, Does::set_three},
     IdentityCall{SYS_setresgid, Whose::group, Does::set_three},
+    // The filesystem ids follow the effective ones, which is all that is pretended of them.
+    IdentityCall{SYS_setfsuid, Whose::user, Does::tell_effective},
+    IdentityCall{SYS_setfsgid, Whose::group, Does::tell_effective},
     IdentityCall{SYS_prctl, Whose::user, Does::prctl},
 };
 
@@ -88,6 +91,10 @@ constexpr std::array small_calls = {
     IdentityCall{204, Whose::group, Does::set_two},
     IdentityCall{208, Whose::user, Does::set_three},
     IdentityCall{210, Whose::group, Does::set_three},
+    IdentityCall{138, Whose::user, Does::tell_effective, true},
+    IdentityCall{139, Whose::group, Does::tell_effective, true},
+    IdentityCall{215, Whose::user, Does::tell_effective},
+    IdentityCall{216, Whose::group, Does::tell_effective},
     IdentityCall{172, Whose::user, Does::prctl},
 };
 
@@ -257,6 +264,11 @@ std::string carrying_obstacle() {
     return "the hard limit of file locks, in which a process would carry its identity, is " +
            std::to_string(limit.rlim_max) + " instead of unlimited (docker: --ulimit locks=-1)";
   return {};
+}
+
+bool carries_identity() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_LOCKS, &limit) == 0 && carried_in(limit.rlim_cur).has_value();
 }
 
 void carry_root() {

@@ -43,6 +43,8 @@ std::optional<Carried> carried_in(rlim_t soft);
 
 // Why this process can't carry a number, in words; empty when it can. Changes nothing.
 std::string carrying_obstacle();
+// This process is below a supervisor that pretends for it; whoever forged the limit fools itself.
+bool carries_identity();
 // This process, and what it becomes, is root by its own account. Error, step "supervised".
 void carry_root();
 

@@ -147,7 +147,7 @@ void examine_gid(const Launch& launch, Findings& findings) {
       .name = "gid", .detail = "become gid " + number(gid), .syscall = "setresgid(2)"};
   if (gid_is_right(launch)) {
     finding.state = StepState::already;
-  } else if (me.capabilities.effective.has(Capability::setgid)) {
+  } else if (launch.caller.pretended || me.capabilities.effective.has(Capability::setgid)) {
     // -1 leaves all three as they are (setresgid(2)).
     constexpr gid_t same = static_cast<gid_t>(-1);
     block_if_refused(finding, ::setresgid(same, same, same) != 0);
@@ -171,7 +171,7 @@ void examine_uid(const Launch& launch, Findings& findings) {
   finding.reason = plan.identity_note;
   if (uid_is_right(launch)) {
     finding.state = plan.keeps_caller ? StepState::moot : StepState::already;
-  } else if (me.capabilities.effective.has(Capability::setuid)) {
+  } else if (launch.caller.pretended || me.capabilities.effective.has(Capability::setuid)) {
     constexpr uid_t same = static_cast<uid_t>(-1);
     block_if_refused(finding, ::setresuid(same, same, same) != 0);
     block_unmapped(launch, finding, "/proc/self/uid_map", raw(uid));
@@ -192,6 +192,8 @@ void apply_uid(const Launch& launch) {
   if (carry) capability::keep_over_setuid(true);
   set_uid(launch.plan.identity.uid);
   if (carry) capability::keep_over_setuid(false);
+  // A supervisor that pretends needs its memory to answer getresuid(2), and is of the same user.
+  if (launch.caller.pretended) return;
   // Where fs.suid_dumpable is 1 (proc(5)) the kernel does not do it: until execve(2) no process of
   // the app's user may look into this one.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno("uid", "prctl(PR_SET_DUMPABLE)");

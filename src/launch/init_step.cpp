@@ -1,5 +1,3 @@
-#include "capability/apply.h"
-#include "launch/bind_server.h"
 #include "launch/identity_server.h"
 #include "launch/steps.h"
 #include "launch/supervisor.h"
@@ -11,11 +9,8 @@ namespace {
 // What stays behind has dropped everything but what the plan keeps for the app. Of that it needs
 // one, to signal an app that used CAP_SETUID to become somebody else (kill(2)); and all of it to
 // write into the memory of an app that has it (ptrace(2), "Ptrace access mode checking").
-void keep_what_a_supervisor_needs(const Plan& plan) {
-  const CapabilitySet needed =
-      is_supervised(plan) ? plan.keep : plan.keep & CapabilitySet{Capability::kill};
-  // The ambient set follows (capabilities(7)).
-  if (plan.keep != needed) capability::set_process(needed, needed, needed);
+CapabilitySet needed_to_supervise(const Plan& plan) {
+  return is_supervised(plan) ? plan.keep : plan.keep & CapabilitySet{Capability::kill};
 }
 
 }  // namespace
@@ -31,7 +26,9 @@ void examine_init(const Launch& launch, Findings& findings) {
 
 void apply_init(const Launch& launch) {
   SupervisorsPart part;
-  part.settle = [&launch] { keep_what_a_supervisor_needs(launch.plan); };
+  part.settle = [&launch] {
+    if (!launch.plan.keep.empty()) hold_only(needed_to_supervise(launch.plan));
+  };
   if (is_supervised(launch.plan)) part.serve = serve_identity_calls;
   part.forwards_to_group = launch.plan.init == Init::group;
   leave_supervisor_behind(launch.log, part);

@@ -66,7 +66,10 @@ void examine_outside(const Launch& launch, Findings& findings) {
 void apply_outside(const Launch& launch) {
   const std::vector<PortRequest> ports = ports_from_outside(launch.plan);
   SupervisorsPart part;
-  part.settle = [&launch] { drop_and_verify(supervisors_own(launch)); };
+  part.settle = [&launch] {
+    drop_and_verify(supervisors_own(launch));
+    hold_only({Capability::net_bind_service});
+  };
   part.serve = [ports](sys::Fd listener) { serve_binds(std::move(listener), ports); };
   part.forwards_to_group = launch.plan.init == Init::group;
   leave_supervisor_behind(launch.log, part);

@@ -45,6 +45,13 @@ bool has_locked_open(unsigned bits) {
   return locked_open(SECBIT_NOROOT) || locked_open(SECBIT_NO_CAP_AMBIENT_RAISE);
 }
 
+// By whoever started this: an outer stepdown.
+bool is_locked_shut(unsigned bits) {
+  constexpr unsigned shut = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+                            SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+  return (bits & shut) == shut;
+}
+
 bool leave_alone(const Launch& launch, StepFinding& finding) {
   if (launch.plan.no_new_privs) return false;
   finding.state = StepState::moot;
@@ -129,7 +136,7 @@ void examine_securebits(const Launch& launch, Findings& findings) {
     return;
   }
   const Standing now = before(launch);
-  if (!can_lock(now))
+  if (!can_lock(now) && !is_locked_shut(now.securebits))
     settle_without_setpcap(launch, finding);
   else if (end_state(launch.plan, launch.caller).securebits == now.securebits)
     finding.state = StepState::already;

@@ -19,6 +19,7 @@
 #include <thread>
 #include <utility>
 
+#include "capability/apply.h"
 #include "stepdown/error.h"
 
 namespace stepdown {
@@ -250,6 +251,15 @@ void leave_supervisor_behind(const Log& log, const SupervisorsPart& part) {
   wait_for_the_supervisor(apps);
   to_supervisor = std::move(apps);
   hand_signals_on(callers);
+}
+
+void hold_only(CapabilitySet needed) {
+  // The ambient set follows (capabilities(7)).
+  capability::set_process(needed, needed, {});
+  const CapabilityState left = own_credentials().capabilities;
+  if (left.permitted != needed || left.effective != needed || !left.inheritable.empty() ||
+      !left.ambient.empty())
+    refuse(step, "the kernel left the supervisor more capabilities than it needs");
 }
 
 void hand_listener_over(sys::Fd listener) {

@@ -22,6 +22,10 @@ struct SupervisorsPart {
 // supervisor has settled, to become the app. Error, step "init".
 void leave_supervisor_behind(const Log& log, const SupervisorsPart& part);
 
+// In a supervisor: it holds `needed`, and since it executes nothing, nothing is there to be
+// inherited. Error, step "init": the kernel left it more.
+void hold_only(CapabilitySet needed);
+
 // In the app's process: the supervisor serves this listener from now on. Error, step "supervised".
 void hand_listener_over(sys::Fd listener);
 

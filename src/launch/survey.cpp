@@ -9,6 +9,7 @@
 
 #include "inspect/status_text.h"
 #include "launch/exec.h"
+#include "launch/identity_server.h"
 #include "plan/environment.h"
 #include "plan/user_namespace.h"
 #include "stepdown/error.h"
@@ -79,6 +80,7 @@ Caller survey_caller(char** environment) {
   caller.pid = ::getpid();
   for (char** entry = environment; *entry != nullptr; ++entry)
     caller.environment.emplace_back(*entry);
+  caller.pretended = carries_identity();
   caller.listen_fds = listen_fds(caller);
   return caller;
 }

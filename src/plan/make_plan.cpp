@@ -174,13 +174,25 @@ bool may_become(const Credentials& me, Gid gid) {
          me.gid.effective == gid || me.gid.saved == gid;
 }
 
+// What can't be changed is accepted, and told.
+void stay_in_groups(Plan& plan, const Credentials& me) {
+  std::vector<Gid> present{plan.identity.gid};
+  for (const Gid gid : me.groups) add_group(present, gid);
+  plan.undroppable_groups = without(present, plan.identity.groups);
+  plan.missing_groups = without(plan.identity.groups, present);
+  plan.identity.groups = present;
+}
+
 // A caller who is not root and can't change its ids is one that an operator chose (docker run
 // --user, OpenShift): it stays who it is, unless --exact-user says otherwise.
 void fit_to_caller(Plan& plan, const Options& options, const AccountFiles& accounts,
                    const Caller& caller, const std::vector<Gid>& explicit_groups) {
   const Credentials& me = caller.credentials;
-  if (me.uid.effective == root_uid) return;
   Identity& identity = plan.identity;
+  if (me.uid.effective == root_uid) {
+    if (caller.pretended) stay_in_groups(plan, me);
+    return;
+  }
   const bool exact = options.exact_user || options.manners == Manners::gosu;
   if (!(may_become(me, identity.uid) && may_become(me, identity.gid))) {
     if (exact) return;  // the uid and gid steps are blocked and say so
@@ -201,9 +213,7 @@ void fit_to_caller(Plan& plan, const Options& options, const AccountFiles& accou
   std::vector<Gid> present{identity.gid};
   for (const Gid gid : me.groups) add_group(present, gid);
   if (!without(explicit_groups, present).empty()) return;  // the groups step is blocked
-  plan.undroppable_groups = without(present, identity.groups);
-  plan.missing_groups = without(identity.groups, present);
-  identity.groups = present;
+  stay_in_groups(plan, me);
 }
 
 void plan_environment(Plan& plan, const Options& options, const AccountFiles& accounts,

@@ -1,5 +1,6 @@
 #include "seccomp/listener.h"
 
+#include <linux/audit.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -56,6 +57,9 @@ std::optional<seccomp_notif> Listener::next() const {
     if (request(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, call_.get()) == 0) {
       seccomp_notif call;
       std::memcpy(&call, call_.get(), sizeof call);
+      // int 0x80 from 64-bit code leaves whatever was in the upper halves of the registers.
+      if ((call.data.arch & __AUDIT_ARCH_64BIT) == 0)
+        for (__u64& argument : call.data.args) argument = static_cast<__u32>(argument);
       return call;
     }
     if (errno != ENOENT) throw_errno(step, "ioctl(2), SECCOMP_IOCTL_NOTIF_RECV");
@@ -66,7 +70,9 @@ std::optional<seccomp_notif> Listener::next() const {
 
 bool Listener::still_waits(const seccomp_notif& call) const {
   std::uint64_t id = call.id;
-  return request(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+  if (request(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0) return true;
+  if (errno != ENOENT) throw_errno(step, "ioctl(2), SECCOMP_IOCTL_NOTIF_ID_VALID");
+  return false;
 }
 
 void Listener::answer(const seccomp_notif& call, std::int64_t value) const {

@@ -21,7 +21,7 @@ class Listener {
   explicit Listener(sys::Fd fd);
 
   // The next call, as the kernel describes it (`pid` is the thread that waits, 0 when it has no
-  // number here; the upper halves of an i386 call's arguments mean nothing); waits for one.
+  // number here; the arguments of a 32-bit call are cut to that); waits for one.
   // nullopt: there will be none any more. Before 6.11 the kernel doesn't tell, and the wait ends
   // with the process. Error, step "supervisor".
   [[nodiscard]] std::optional<seccomp_notif> next() const;

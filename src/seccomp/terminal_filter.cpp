@@ -1,6 +1,7 @@
 #include "seccomp/terminal_filter.h"
 
 #include <linux/seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +24,9 @@ Availability availability() {
 
 void refuse_terminal_injection() {
   if (load(programs::terminal_injection, 0) != 0) throw_errno("filter", "seccomp(2)");
+  // A filter of somebody else may answer in the kernel's place. Without ours this is EBADF.
+  if (::ioctl(-1, TIOCSTI, nullptr) != -1 || errno != EPERM)
+    refuse("filter", "seccomp(2) returned success and the filter is not there");
 }
 
 }  // namespace stepdown::seccomp

@@ -90,21 +90,12 @@ bool send(int channel, std::string_view text) {
   ::_exit(send(channel, answer) ? 0 : 1);
 }
 
-// While it lives, no signal is delivered.
-class BlockedSignals {
- public:
-  BlockedSignals() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, &before_);
-  }
-  ~BlockedSignals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
-  BlockedSignals(const BlockedSignals&) = delete;
-  BlockedSignals& operator=(const BlockedSignals&) = delete;
-
- private:
-  sigset_t before_{};
-};
+// Errors as of sigprocmask(2): a mask that is not what was asked for would reach the app.
+sigset_t set_mask(int how, const sigset_t& mask) {
+  sigset_t before;
+  if (::sigprocmask(how, &mask, &before) != 0) throw_errno(step, "sigprocmask(2)");
+  return before;
+}
 
 }  // namespace
 
@@ -114,7 +105,9 @@ Helper::Helper(const Work& work) {
     throw_errno(step, "socketpair(2)");
   sys::Fd here(ends[0]);
   const sys::Fd there(ends[1]);
-  const BlockedSignals blocked;
+  sigset_t all;
+  ::sigfillset(&all);
+  const sigset_t callers = set_mask(SIG_BLOCK, all);
   pid_ = ::fork();
   if (pid_ == 0) {
     here.reset();
@@ -123,6 +116,7 @@ Helper::Helper(const Work& work) {
   if (pid_ < 0)
     throw_errno(step, "fork(2)", {},
                 "RLIMIT_NPROC (docker: --ulimit nproc) and the pids cgroup limit the processes");
+  set_mask(SIG_SETMASK, callers);
   channel_ = std::move(here);
 }
 

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -67,7 +68,7 @@ std::string read_complaint(int fd) {
 std::string hint_for(const std::string& program, bool executed) {
   if (!executed)
     return "install " + program +
-           " (Debian: uidmap, Alpine: shadow-subids), or start with "
+           " (Debian: uidmap, Alpine: shadow-uidmap), or start with "
            "CAP_SETUID and CAP_SETGID";
   if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
     return "no_new_privs is set, which takes its privileges away: docker without "
@@ -89,7 +90,8 @@ void run(const std::string& program, const std::string& pid, const std::vector<I
   const pid_t child = ::fork();
   if (child < 0) throw_errno(step, "fork(2)", program);
   if (child == 0) execute(arguments.data(), writer.get());
-  writer.reset();
+  // An end that stayed open here would let read_complaint wait for ever.
+  if (::close(writer.release()) != 0) throw_errno(step, "close(2)");
   const std::string complaint = read_complaint(reader.get());
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)

@@ -24,7 +24,8 @@ class OwnProc {
   // One write(2) of all of it, as the kernel wants it for the maps. `needs` are the capabilities
   // that the message names when it is EPERM.
   void write(const char* name, std::string_view text, std::vector<std::string> needs = {}) const;
-  // "uid_map" first: user_namespaces(7) leaves the order open.
+  // uid_map and gid_map; `privileged` when it takes CAP_SETUID and CAP_SETGID, which the messages
+  // then name.
   void write_maps(const UserNamespace& wanted, bool privileged) const;
 
   [[nodiscard]] std::string read(const char* name) const;

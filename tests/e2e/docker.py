@@ -350,6 +350,112 @@ def docker_librarys_entrypoint_calls_our_link(engine, dropper):
         expect_equal("uids", Status.of(container.pid()).uids, (uid,) * 4)
 
 
+# --- programs that insist on being root ---------------------------------------------------------
+
+LEGACY = "stepdown-e2e/legacy"
+WITHOUT_PRIVILEGE = ("--user", "10001:10001", "--cap-drop", "ALL")
+UNCONFINED = ("--security-opt", "seccomp=unconfined")
+FIRST, LENGTH = 100000, 65536
+RANGES = ("--uid-map", f"0:{APP}:1", "--uid-map", f"1:{FIRST}:{LENGTH}",
+          "--gid-map", f"0:{APP}:1", "--gid-map", f"1:{FIRST}:{LENGTH}")
+NGINX = ("sh", "-ec", "mkdir -p /data/www; echo hello > /data/www/page; "
+         "exec nginx -p /data -c /assets/nginx.conf -e stderr")
+
+
+@claim.for_each(**{
+    "--userns": ("--userns",),
+    "--userns=keep": ("--userns=keep",),
+    "with maps": ("--userns", *RANGES),
+    "--profile legacy-root": ("--profile", "legacy-root"),
+})
+def a_user_namespace_is_refused_under_dockers_filter(engine, *mode):
+    words = (LEGACY, "--user", "app", *mode, "--", "echo", "the app ran")
+    for flags in (), WITHOUT_PRIVILEGE:
+        refusal = engine.run(*flags, *words).expect_status(125)
+        refusal.expect_in_stderr("stepdown:", "seccomp filter", "--pretend-root",
+                                 "--security-opt seccomp=")
+        expect_equal("stdout of a refusal", refusal.out, "")
+        plan = engine.run(*flags, LEGACY, "plan", *words[1:]).expect_status(1)
+        expect("seccomp filter" in plan.out, f"plan does not say why\n{plan}")
+
+
+@claim.for_each(root=(), without_privilege=WITHOUT_PRIVILEGE)
+def userns_works_without_that_filter(engine, *flags):
+    with engine.running(*flags, *UNCONFINED, LEGACY, "--user", "app", "--userns", "--", "sh", "-c",
+                        "id -u; cat /proc/self/uid_map; touch /etc/new; exec sleep 60") as container:
+        wait_until("sleep", lambda: Status.of(container.pid()).name == "sleep")
+        expect_equal("id -u and uid_map", container.logs().out.split(), ["0", "0", str(APP), "1"])
+        expect("Permission denied" in container.logs().err, "it could write to /etc")
+        container.expect_only({APP})
+        for name, held in Status.of(container.pid()).capabilities.items():
+            expect_equal(name, held, NOTHING)
+        expect(not os.path.samefile(f"/proc/{container.pid()}/ns/user", "/proc/self/ns/user"),
+               "it is in no user namespace of its own")
+
+
+@claim
+def nginx_on_a_low_port_has_its_www_data_workers_with_the_legacy_root_profile(engine):
+    with engine.running(*UNCONFINED, "--sysctl", "net.ipv4.ip_unprivileged_port_start=1024", LEGACY,
+                        "--user", "app", "--own", "/data", "--profile", "legacy-root", *RANGES,
+                        "--port", "80", "--", *NGINX) as web:
+        expect_equal("GET /page", web.ask(lambda: http_get("/page")), (200, b"hello\n"))
+        web.expect_only({APP, FIRST + 33 - 1}, kept=NET_BIND_SERVICE)
+        stop(web, status=0)
+
+
+PRETENCES = {f"{how}, {name}": (flags, how) for how in ("--pretend-root", "--pretend-root=static")
+             for name, flags in {"as root": (), "without privilege": WITHOUT_PRIVILEGE}.items()}
+
+
+@claim.for_each(**PRETENCES)
+def pretended_root_satisfies_nginx(engine, flags, how):
+    with engine.directory_of(APP, APP) as data, engine.running(
+            *flags, "-v", f"{data}:/data", LEGACY, "--user", "app", "--own", "/data", how, "--",
+            *NGINX) as web:
+        expect_equal("GET /page", web.ask(lambda: http_get("/page")), (200, b"hello\n"))
+        web.expect_only({APP})
+        expect("ignored" not in web.logs().err, f"nginx knows that it isn't root\n{web.logs()}")
+        web.exec("stepdown", "check").expect_status(0)
+        stop(web, status=0)
+
+
+@claim.for_each(**PRETENCES)
+def pretended_root_gains_nothing(engine, flags, how):
+    shown = engine.run(*flags, LEGACY, "--user", "app", how, "--", "sh", "-c",
+                       "id -u; id -g; test $(id -u) = 0 && echo root; chown root /etc/passwd && "
+                       "echo chowned; cat /etc/shadow; echo x > /etc/new; touch /tmp/mine; "
+                       "stat -c %u:%g /tmp/mine; cat /proc/self/status").expect_status(0)
+    expect_equal("what it was told", shown.out.splitlines()[:5],
+                 ["0", "0", "root", "chowned", f"{APP}:{APP}"])
+    expect_equal("refusals of the kernel", shown.err.count("ermission denied"), 2)
+    state = Status.parse(shown.out)
+    expect_equal("uids", state.uids, (APP,) * 4)
+    expect_equal("gids", state.gids, (APP,) * 4)
+    for name in "CapPrm", "CapEff", "CapInh", "CapAmb":
+        expect_equal(name, state.capabilities[name], NOTHING)
+    expect(state.no_new_privs, "no_new_privs is not set")
+
+
+@claim.for_each(as_root=(False,), without_privilege=(True,))
+def the_gosu_entrypoint_runs_through_under_pretend_root(engine, unprivileged):
+    words = engine.run("--entrypoint", "sh", LEGACY, "-c", "id -u redis; id -g redis")
+    uid, gid = map(int, words.expect_status(0).out.split())
+    flags = ("--user", f"{uid}:{gid}", "--cap-drop", "ALL") if unprivileged else ()
+    with engine.directory_of(uid, gid) as data, engine.running(
+            *flags, "-v", f"{data}:/data", LEGACY, "--user", "redis", "--own", "/data",
+            "--pretend-root", "--", "/assets/redis-entrypoint.sh", "redis-server",
+            "--appendonly", "yes") as container:
+        container.ask(lambda: redis_answers(6379))
+        expect_equal("who the entrypoint was", [
+            line for line in container.logs().out.splitlines() if line.startswith("entrypoint")],
+            ["entrypoint as 0", f"entrypoint as {uid}"])
+        container.expect_only({uid})
+        container.exec("stepdown", "check").expect_status(0)
+        stop(container, status=0)
+        written = (data / "appendonlydir").stat()
+        expect_equal("owner of what it wrote", (written.st_uid, written.st_gid), (uid, gid))
+
+
 # --- the container's surroundings ---------------------------------------------------------------
 
 

@@ -100,6 +100,8 @@ class Engine:
         self.build("app")
         self.build("web", HERE / "nginx.conf", page)
         self.build("no-command")
+        self.build("legacy", shutil.which("gosu"), HERE / "legacy" / "nginx.conf",
+                   HERE / "legacy" / "redis-entrypoint.sh")
         self.build("scratch", probe)
         for dropper in "gosu", "su-exec":
             self.build("docker-library", arguments={"DROPPER": dropper}, tag=dropper)
@@ -227,6 +229,24 @@ class Container:
         for pid in process_tree(self.pid()):
             for thread in threads_of(pid):
                 thread.expect_stepped_down(*arguments, **more)
+
+    def expect_only(self, uids, kept=NOTHING):
+        """The uids of its processes, as the machine sees them. They hold nothing out here, but PID 1
+        what is `kept`; what they hold in a user namespace of their own counts nowhere else."""
+        first, seen = self.pid(), set()
+        for pid in process_tree(first):
+            for thread in threads_of(pid):
+                who = f"process {pid} ({thread.name})"
+                seen |= set(thread.uids)
+                expect(0 not in {*thread.gids, *thread.groups}, f"{who}: it has group 0")
+                expect(thread.no_new_privs, f"{who}: no_new_privs is not set")
+                if not os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user"):
+                    continue
+                for name in "CapPrm", "CapEff", "CapInh", "CapAmb":
+                    served = pid == first and name in ("CapPrm", "CapEff")
+                    held = thread.capabilities[name]
+                    expect(held & ~(kept if served else NOTHING) == 0, f"{who}: {name} {held:#x}")
+        expect_equal("uids in the container", seen, uids)
 
 
 def pasted(refusal):

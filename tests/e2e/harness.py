@@ -281,7 +281,10 @@ class Program:
 
     def __exit__(self, *_):
         if self.process.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)  # its workers as well
+            self.process.send_signal(signal.SIGSTOP)  # it starts no more
+            for pid in process_tree(self.pid)[::-1]:  # its workers as well, whatever their group
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self.process.wait(10)
         for reader in self.readers:
             reader.join(5)

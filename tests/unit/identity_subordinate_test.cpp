@@ -92,6 +92,7 @@ TEST(SubordinateIds, AreRefusedWhenTheRangeIsEmpty) {
 TEST(SubordinateIds, AreRefusedWhenTheyReachTheNumberThatIsNoId) {
   EXPECT_EQ(ranges("app:4294967294:1"), (Ranges{{4294967294, 1}}));
   EXPECT_EQ(ranges("app:1:4294967294"), (Ranges{{1, 4294967294}}));
+  EXPECT_EQ(ranges("app:0:4294967295"), (Ranges{{0, 4294967295}}));
   for (const char* line : {"app:4294967294:2", "app:2:4294967294", "app:4294967295:1"})
     EXPECT_THAT(refusal_of(line), HasSubstr("4294967295")) << line;
 }

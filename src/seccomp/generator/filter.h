@@ -15,8 +15,8 @@ class Filter {
   // Allows everything.
   Filter();
 
-  // `call` is an SCMP_SYS(); names that an architecture lacks are left out there. Every way in but
-  // x32 gets `action`. A condition on an argument may be given.
+  // `call` is an SCMP_SYS(); a name that an architecture lacks matches no call there. Every way in
+  // but x32 gets `action`. A condition on an argument may be given.
   void add(int call, std::uint32_t action, std::uint32_t x32_action,
            const scmp_arg_cmp* condition = nullptr);
 
