@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -160,11 +161,11 @@ struct Parcel {
 };
 
 // Waits for the app's process to send it; none where that ended first.
-sys::Fd receive_listener(const sys::Fd& channel) {
+sys::Fd receive_listener(int channel) {
   Parcel parcel;
   ssize_t count = 0;
   do {
-    count = ::recvmsg(channel.get(), &parcel.message, MSG_CMSG_CLOEXEC);
+    count = ::recvmsg(channel, &parcel.message, MSG_CMSG_CLOEXEC);
   } while (count < 0 && errno == EINTR);
   if (count < 0) throw_errno("supervisor", "recvmsg(2)");
   const cmsghdr* const header = CMSG_FIRSTHDR(&parcel.message);
@@ -174,26 +175,51 @@ sys::Fd receive_listener(const sys::Fd& channel) {
   return sys::Fd(number);
 }
 
+// A pipe that the app closes must not be held open here. Before Linux 5.9 it is.
+void close_all_but(int kept) {
+  const auto close = [](unsigned low, unsigned high) {
+    if (low <= high) ::syscall(SYS_close_range, low, high, 0U);
+  };
+  const auto number = static_cast<unsigned>(kept);
+  close(3, number - 1);
+  close(number + 1, UINT_MAX);
+}
+
+void let_the_app_go(const sys::Fd& channel) {
+  close_all_but(channel.get());
+  if (::write(channel.get(), "", 1) != 1) throw_errno(step, "write(2)");
+}
+
 // In a thread: a call that takes long to answer, for a page that its memory has to fetch, delays no
-// signal and no reaping. When it ends, however it does, the listener closes and the calls fail.
-void serve(const Log& log, const std::function<void(sys::Fd)>& answer, const sys::Fd& channel) {
+// signal and no reaping. When it ends, however it does, channel and listener close and the calls
+// fail.
+void serve(const Log& log, const std::function<void(sys::Fd)>& answer, sys::Fd channel) {
+  bool gone = false;
   try {
-    sys::Fd listener = receive_listener(channel);
+    // The C library opens 32 and 33 in each thread it makes, and their default is to end the
+    // process.
+    set_mask(all_signals(), nullptr);
+    let_the_app_go(channel);
+    gone = true;
+    sys::Fd listener = receive_listener(channel.get());
+    channel.reset();
     if (listener) answer(std::move(listener));
   } catch (const std::exception& error) {
     if (log) log(LogLevel::error, error.what());
+    if (!gone) ::_exit(exit_status::failed);
   }
 }
 
-// A pipe that the app closes must not be held open here. Before Linux 5.9 it is.
-void close_all_but(sys::Fd& channel) {
-  constexpr int kept = 3;
-  if (channel && channel.get() != kept) {
-    sys::Fd moved(::dup3(channel.get(), kept, O_CLOEXEC));
-    if (!moved) throw_errno(step, "dup3(2)");
-    channel = std::move(moved);
+void start_serving(const Log& log, const SupervisorsPart& part, sys::Fd channel) {
+  try {
+    std::thread([log, answer = part.serve, own = std::move(channel)]() mutable {
+      serve(log, answer, std::move(own));
+    }).detach();
+  } catch (const std::system_error& error) {
+    errno = error.code().value();
+    throw_errno(step, "clone(2)", "the thread that answers the app's calls",
+                "RLIMIT_NPROC (docker: --ulimit nproc) and the pids cgroup limit the threads");
   }
-  ::syscall(SYS_close_range, channel ? kept + 1U : kept + 0U, UINT_MAX, 0U);
 }
 
 // `channel` is closed unwritten where a step fails: the app's process then ends without the app.
@@ -209,13 +235,12 @@ void close_all_but(sys::Fd& channel) {
     throw_errno(step, "prctl(PR_SET_CHILD_SUBREAPER)");
   part.settle();
   hand_terminal_over(::getpgrp(), app);
-  if (::write(channel.get(), "", 1) != 1) throw_errno(step, "write(2)");
-  if (!part.serve) channel.reset();
-  close_all_but(channel);
-  if (channel)
-    std::thread([log, answer = part.serve, own = std::move(channel)] {
-      serve(log, answer, own);
-    }).detach();
+  if (part.serve) {
+    start_serving(log, part, std::move(channel));
+  } else {
+    let_the_app_go(channel);
+    channel.reset();
+  }
   ::dl_iterate_phdr(forget_code, nullptr);
   Supervisor(app, part.forwards_to_group).run();
 }

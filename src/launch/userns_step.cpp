@@ -36,7 +36,8 @@ bool must_be_tried(const Launch& launch) {
 
 std::string obstacle(const Launch& launch) {
   const UserNamespace& wanted = *launch.plan.user_namespace;
-  std::string found = must_be_tried(launch) ? userns::obstacle_by_trial() : userns::obstacle();
+  std::string found =
+      must_be_tried(launch) ? userns::obstacle_by_trial() : userns::filter_obstacle();
   if (!found.empty() || !must_be_tried(launch)) return found;
   if (const auto missing = unmapped("/proc/self/uid_map", wanted.uid_map)) return *missing;
   return unmapped("/proc/self/gid_map", wanted.gid_map).value_or(std::string());

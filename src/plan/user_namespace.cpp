@@ -20,7 +20,6 @@ struct Side {
   const char* id;      // "uid"
   std::uint32_t target;
   const Map& by_hand;
-  std::uint32_t own;  // the caller's effective id
 };
 
 // The ids that newuidmap(1) would add, from inside 1 on.
@@ -68,8 +67,9 @@ void refuse_outer_root(const Side& side, const Map& map, bool consent, const cha
          std::string("map another range; or, where that is really meant, add ") + flag);
 }
 
-bool is_own_id_alone(const Side& side, const Map& map) {
-  return map.size() == 1 && map.front().length == 1 && map.front().outside == side.own;
+// What a process may map of itself once it has become the target.
+bool is_target_alone(const Side& side, const Map& map) {
+  return map.size() == 1 && map.front().length == 1 && map.front().outside == side.target;
 }
 
 std::string join_notes(const std::string& first, const std::string& second) {
@@ -92,8 +92,8 @@ std::optional<UserNamespace> plan_user_namespace(const Identity& target, const O
                " the namespace would have half a map",
            "give both, or --userns=root or --userns=keep for the other half");
   const Credentials& me = caller.credentials;
-  const Side uids{"--uid-map", "uid", raw(target.uid), options.uid_map, raw(me.uid.effective)};
-  const Side gids{"--gid-map", "gid", raw(target.gid), options.gid_map, raw(me.gid.effective)};
+  const Side uids{"--uid-map", "uid", raw(target.uid), options.uid_map};
+  const Side gids{"--gid-map", "gid", raw(target.gid), options.gid_map};
   const bool privileged =
       me.capabilities.effective.contains({Capability::setuid, Capability::setgid});
   // A setuid program gains nothing under no_new_privs, and for root it has nothing to add.
@@ -136,8 +136,11 @@ std::optional<UserNamespace> plan_user_namespace(const Identity& target, const O
     made.note = join_notes(made.note, text);
   }
 
-  made.writer = MapWriter::helper;
-  if (!privileged && is_own_id_alone(uids, made.uid_map) && is_own_id_alone(gids, made.gid_map))
+  // That needs no privilege and no helper, and forbids setgroups(2) inside, which nobody there
+  // could call without CAP_SETGID. To map root takes more.
+  const bool alone = is_target_alone(uids, made.uid_map) && is_target_alone(gids, made.gid_map);
+  const bool wants_setgroups = privileged && options.keep_caps.has(Capability::setgid);
+  if (alone && !wants_setgroups && target.uid != root_uid)
     made.writer = MapWriter::self;
   else if (!privileged && newidmap)
     made.writer = MapWriter::newidmap;

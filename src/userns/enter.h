@@ -9,8 +9,10 @@
 namespace stepdown::userns {
 
 // Why this process can't go into a user namespace of its own, and what to do about it, in words;
-// empty when it can. Asks without trying: unshare(0) shows a seccomp filter, max_user_namespaces
-// of zero and a missing /proc are seen as well.
+// empty when it can. What a container runtime's seccomp filter says to unshare(0): one call, since
+// a launch that has changed nothing so far may as well see the rest from the real calls.
+std::string filter_obstacle();
+// Asks without trying: the filter, max_user_namespaces of zero, a missing /proc.
 std::string obstacle();
 // The same by trying it in a child, which ends at once: that shows a chroot, a security module and
 // the limit of namespaces too. Costs a process. Tells most when this process already has the ids

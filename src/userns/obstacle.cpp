@@ -44,13 +44,17 @@ std::string try_it() {
 
 }  // namespace
 
-std::string obstacle() {
+std::string filter_obstacle() {
   // Asked for nothing, the kernel has nothing to refuse: who refuses is a filter.
-  if (::unshare(0) != 0)
-    return without_namespace("a container runtime's seccomp filter forbids unshare(2) (" +
-                             std::string(std::strerror(errno)) +
-                             "); docker: --security-opt seccomp=FILE with a profile that allows "
-                             "unshare(2)");
+  if (::unshare(0) == 0) return {};
+  return without_namespace("a container runtime's seccomp filter forbids unshare(2) (" +
+                           std::string(std::strerror(errno)) +
+                           "); docker: --security-opt seccomp=FILE with a profile that allows "
+                           "unshare(2)");
+}
+
+std::string obstacle() {
+  if (std::string filtered = filter_obstacle(); !filtered.empty()) return filtered;
   try {
     const OwnProc proc;
     static_cast<void>(proc.read_map("uid_map"));

@@ -70,7 +70,6 @@ TEST(PlanUserNamespace, CallsTheTargetRootInside) {
   EXPECT_THAT(made.gid_map, ElementsAre(IdMapping{0, 1000, 1}));
   EXPECT_EQ(made.uid, root_uid);
   EXPECT_EQ(made.gid, root_gid);
-  EXPECT_EQ(made.writer, MapWriter::helper);
   EXPECT_EQ(plan.identity.uid, Uid{1000}) << "outside it is who it is";
 }
 
@@ -166,6 +165,31 @@ TEST(PlanUserNamespace, TellsOfGroupsWithoutANameInside) {
   const Plan plan = planned(with_userns(Userns::root));
   EXPECT_EQ(namespace_of(plan).groups, groups({0, 65534})) << "44 is not mapped";
   EXPECT_THAT(namespace_of(plan).note, HasSubstr("44"));
+}
+
+TEST(PlanUserNamespace, NeedsNobodyOutsideToMapTheTargetAlone) {
+  EXPECT_EQ(namespace_of(planned(with_userns(Userns::root))).writer, MapWriter::self);
+  EXPECT_EQ(namespace_of(planned(with_userns(Userns::keep))).writer, MapWriter::self);
+}
+
+TEST(PlanUserNamespace, HasAHelperForMoreIdsAndForSetgroupsInside) {
+  EXPECT_EQ(
+      namespace_of(planned(with_userns(Userns::root), container_root(), machine(), with_ranges()))
+          .writer,
+      MapWriter::helper);
+  EXPECT_EQ(namespace_of(planned(by_hand({{0, 1000, 1}}, {{0, 1000, 1}, {1, 44, 1}}))).writer,
+            MapWriter::helper);
+  Options words = with_userns(Userns::root);
+  words.keep_caps = {Capability::setgid};
+  EXPECT_EQ(namespace_of(planned(words)).writer, MapWriter::helper)
+      << "who maps itself can never call setgroups(2)";
+}
+
+TEST(PlanUserNamespace, HasAHelperToMapRoot) {
+  Options words = options("root");
+  words.allow_root = true;
+  words.userns = Userns::keep;
+  EXPECT_EQ(namespace_of(planned(words)).writer, MapWriter::helper);
 }
 
 TEST(PlanUserNamespace, LetsACallerWithoutPrivilegesMapItself) {
