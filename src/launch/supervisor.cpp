@@ -220,6 +220,8 @@ void start_serving(const Log& log, const SupervisorsPart& part, sys::Fd channel)
     throw_errno(step, "clone(2)", "the thread that answers the app's calls",
                 "RLIMIT_NPROC (docker: --ulimit nproc) and the pids cgroup limit the threads");
   }
+  // Making its first thread, the C library opened 32 and 33 in this one, too.
+  set_mask(all_signals(), nullptr);
 }
 
 // `channel` is closed unwritten where a step fails: the app's process then ends without the app.
