@@ -587,8 +587,8 @@ TEST(PretendedRoot, TakesThe32BitsOfARegisterThatTheKernelTakes) {
 TEST(PretendedRoot, HasFilesystemIdsThatFollowTheEffectiveOnes) {
   EXPECT_EQ(told_by([] {
               say({result_of(setfsuid(33)), result_of(setfsgid(33))});
-              setresgid(4, 5, 6);
-              setresuid(1, 2, 3);
+              checked(setresgid(4, 5, 6), "setresgid");
+              checked(setresuid(1, 2, 3), "setresuid");
               say({result_of(setfsuid(leave)), result_of(setfsgid(leave))});
             }),
             "0 0\n2 5\n");
@@ -655,7 +655,7 @@ TEST(PretendedGetresuid, IsTheKernelsWhereMemoryCantBeHad) {
 
 TEST(PretendedIdentity, IsInheritedOverFork) {
   EXPECT_EQ(told_by([] {
-              setresuid(1, 2, 3);
+              checked(setresuid(1, 2, 3), "setresuid");
               in_child([] { in_child([] { say(users()); }); });
             }),
             "1 2 3\n");
@@ -663,8 +663,8 @@ TEST(PretendedIdentity, IsInheritedOverFork) {
 
 TEST(PretendedIdentity, IsTheChildsOwnFromThere) {
   EXPECT_EQ(told_by([] {
-              setresuid(33, 0, 0);
-              in_child([] { setuid(1234); });
+              checked(setresuid(33, 0, 0), "setresuid");
+              in_child([] { checked(setuid(1234), "setuid"); });
               say(users());
             }),
             "33 0 0\n");
@@ -681,7 +681,7 @@ TEST(PretendedIdentity, OfAChildIsNotMovedWhenTheParentMoves) {
                   checked(read(ends[0], &byte, 1), "read");
                   say("child " + users());
                 });
-              setuid(33);
+              checked(setuid(33), "setuid");
               checked(write(ends[1], "", 1), "write");
               waitpid(child, nullptr, 0);
               say("parent " + users());
@@ -691,7 +691,7 @@ TEST(PretendedIdentity, OfAChildIsNotMovedWhenTheParentMoves) {
 
 TEST(PretendedIdentity, IsInheritedOverVforkAndNotShared) {
   EXPECT_EQ(told_by([] {
-              setresuid(33, 0, 0);
+              checked(setresuid(33, 0, 0), "setresuid");
               std::vector<char> stack(256 * 1024);
               // What vfork(2) is: the child runs in the parent's memory while the parent waits.
               const pid_t child = checked(
@@ -711,7 +711,7 @@ TEST(PretendedIdentity, IsInheritedOverVforkAndNotShared) {
 
 TEST(PretendedIdentity, IsInheritedOverSpawn) {
   EXPECT_EQ(told_by([] {
-              setuid(33);
+              checked(setuid(33), "setuid");
               std::array<char, 8> name = {"id"}, option = {"-u"};
               std::array<char*, 3> words = {name.data(), option.data(), nullptr};
               pid_t child = 0;
@@ -723,8 +723,8 @@ TEST(PretendedIdentity, IsInheritedOverSpawn) {
 
 TEST(PretendedIdentity, OutlivesTheParentOfADaemon) {
   EXPECT_EQ(told_by([] {
-              setgid(33);
-              setuid(33);
+              checked(setgid(33), "setgid");
+              checked(setuid(33), "setuid");
               in_child([] {
                 const pid_t parent = getpid();
                 setsid();
@@ -738,7 +738,7 @@ TEST(PretendedIdentity, OutlivesTheParentOfADaemon) {
 
 TEST(PretendedIdentity, OutlivesTheApp) {
   const Outcome outcome = pretend([] {
-    setuid(33);
+    checked(setuid(33), "setuid");
     const pid_t app = getpid();
     if (checked(fork(), "fork") != 0) _exit(7);
     while (getppid() == app) usleep(100);
@@ -751,8 +751,8 @@ TEST(PretendedIdentity, OutlivesTheApp) {
 TEST(PretendedIdentity, IsInheritedOverExecve) {
   const Probe probe;
   EXPECT_THAT(told_by([&] {
-                setgid(44);
-                setuid(33);
+                checked(setgid(44), "setgid");
+                checked(setuid(33), "setuid");
                 become({probe.path()});
               }),
               testing::AllOf(HasSubstr("uids=33 33 33 "), HasSubstr("gids=44 44 44 ")));
@@ -761,8 +761,8 @@ TEST(PretendedIdentity, IsInheritedOverExecve) {
 TEST(PretendedIdentity, HasItsEffectiveIdsSavedByExecve) {
   const Probe probe;
   EXPECT_THAT(told_by([&] {
-                setresgid(4, 5, 6);
-                setresuid(1, 2, 3);
+                checked(setresgid(4, 5, 6), "setresgid");
+                checked(setresuid(1, 2, 3), "setresuid");
                 become({probe.path()});
               }),
               testing::AllOf(HasSubstr("uids=1 2 2 "), HasSubstr("gids=4 5 5 ")));
@@ -781,7 +781,7 @@ TEST(PretendedIdentity, HasItsEffectiveIdsSavedByExecveOfTheSameProgramAgain) {
 
 TEST(PretendedIdentity, DoesNotLeadBackToRootAfterExecveHasSavedAnother) {
   const std::string told = told_by([] {
-    setresuid(33, 33, 0);
+    checked(setresuid(33, 33, 0), "setresuid");
     become({"python3", "-c", "import os\nos.seteuid(0)"});
   });
   EXPECT_THAT(told, HasSubstr("PermissionError"));
@@ -789,7 +789,7 @@ TEST(PretendedIdentity, DoesNotLeadBackToRootAfterExecveHasSavedAnother) {
 
 TEST(PretendedIdentity, KeepsItsSavedIdsOverForkAlone) {
   EXPECT_EQ(told_by([] {
-              setresuid(33, 33, 0);
+              checked(setresuid(33, 33, 0), "setresuid");
               in_child([] { say({users(), result_of(seteuid(0)), users()}); });
             }),
             "33 33 0 0 33 0 0\n");
@@ -797,7 +797,7 @@ TEST(PretendedIdentity, KeepsItsSavedIdsOverForkAlone) {
 
 TEST(PretendedIdentity, KeepsItsSavedIdsWhenItsProgramCantBeTold) {
   EXPECT_EQ(told_by([] {
-              setresuid(33, 33, 0);
+              checked(setresuid(33, 33, 0), "setresuid");
               checked(prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL), "PR_SET_DUMPABLE");
               say({result_of(seteuid(0)), std::to_string(geteuid())});
             }),
@@ -806,7 +806,7 @@ TEST(PretendedIdentity, KeepsItsSavedIdsWhenItsProgramCantBeTold) {
 
 TEST(PretendedIdentity, KeepsItsSavedIdsWhenExecveFails) {
   EXPECT_EQ(told_by([] {
-              setresuid(33, 33, 0);
+              checked(setresuid(33, 33, 0), "setresuid");
               execl("/nowhere", "nowhere", nullptr);
               say(users());
             }),
@@ -902,7 +902,7 @@ TEST(PretendedRoot, SetsItsGidsNoMoreWhenItKeepsNoCapabilities) {
 TEST(PretendedRoot, KeepsNoCapabilitiesOverExecve) {
   const std::string told = told_by([] {
     prctl(PR_SET_KEEPCAPS, 1UL, 0UL, 0UL, 0UL);
-    setuid(33);
+    checked(setuid(33), "setuid");
     become({"python3", "-c", "import os\nos.setgid(44)"});
   });
   EXPECT_THAT(told, HasSubstr("PermissionError"));
@@ -1009,8 +1009,8 @@ TEST(CallersWith32Bits, AreRoot) {
 
 TEST(CallersWith32Bits, AreToldByEveryName) {
   EXPECT_EQ(told_by([] {
-              setresgid(0x44, 0x55, 0x66);
-              setresuid(0x11, 0x22, 0x33);
+              checked(setresgid(0x44, 0x55, 0x66), "setresgid");
+              checked(setresuid(0x11, 0x22, 0x33), "setresuid");
               for (const long number : {24, 49, 47, 50, 199, 201, 200, 202})
                 say(std::to_string(call_as_i386(number)));
               for (const long number : {138, 139, 215, 216})  // setfsuid, setfsgid
@@ -1118,7 +1118,7 @@ TEST(AProcessThatMovesItsOwnLimit, SeesTheKernelsTruthUnderANumberThatNobodyHas)
 TEST(AProcessThatMovesItsOwnLimit, FoolsNobodyElseWithAnothersNumber) {
   EXPECT_EQ(
       told_by([] {
-        setuid(33);
+        checked(setuid(33), "setuid");
         in_child([] {
           const rlimit root{soft_limit({}), RLIM_INFINITY};
           checked(setrlimit(RLIMIT_LOCKS, &root), "setrlimit");
@@ -1167,8 +1167,8 @@ TEST(TheSupervisor, KeepsNothingOfProcessesThatHaveEnded) {
     const auto live = [](int processes) {
       for (int n = 0; n < processes; ++n)
         in_child([n] {
-          setresuid(leave, leave, 33);
-          setuid(static_cast<uid_t>(1 + n % 100));
+          checked(setresuid(leave, leave, 33), "setresuid");
+          checked(setuid(static_cast<uid_t>(1 + n % 100)), "setuid");
           if (users() != joined(getuid(), getuid(), getuid())) say("wrong");
         });
     };
