@@ -90,6 +90,11 @@ class Usage : public CLI::Formatter {
     const std::string name = CLI::Formatter::make_option_name(option, positional);
     return name.substr(0, name.find('{'));
   }
+  // Without the blank: a mode takes =VALUE alone.
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const std::string text = CLI::Formatter::make_option_opts(option);
+    return text.starts_with(" [=") ? text.substr(1) : text;
+  }
 };
 
 void hide_rare_options(CLI::App& app) {
@@ -106,6 +111,22 @@ void refuse_empty_values(const Words& words, std::size_t count) {
   }
 }
 
+// A blank where the sign belongs: the value would become the command.
+void refuse_blank_before_value(const Words& words, const std::vector<std::string>& rest) {
+  if (rest.empty() || words.size() == rest.size()) return;
+  const std::string& last = words[words.size() - rest.size() - 1];
+  for (const OptionRow& row : option_table()) {
+    if (row.kind != OptionRow::Kind::mode || last != "--" + std::string(row.name)) continue;
+    // "[=root|keep]"
+    const std::string values =
+        "|" + std::string(row.metavar.substr(2, row.metavar.size() - 3)) + "|";
+    if (values.find("|" + rest.front() + "|") != std::string::npos)
+      refuse(step, rest.front() + " stands after " + last + " and a blank, as the command",
+             "write " + last + "=" + rest.front() + "; for a command of that name: " + last +
+                 " -- " + rest.front());
+  }
+}
+
 // What CLI11 left over: the user (unless an option names one) and the command.
 void take_rest(const Words& words, std::vector<std::string> rest, Options& options) {
   refuse_empty_values(words, words.size() - rest.size());
@@ -116,7 +137,9 @@ void take_rest(const Words& words, std::vector<std::string> rest, Options& optio
     refuse(
         step, "unknown option " + rest.front(),
         "stepdown --help-all lists the options; a command that starts with a dash comes after --");
-  if (!options.user && !options.user_of && !options.user_env && !options.profile && !rest.empty()) {
+  const bool command_alone = options.user || options.user_of || options.user_env || options.profile;
+  if (command_alone && !marked) refuse_blank_before_value(words, rest);
+  if (!command_alone && !rest.empty()) {
     options.user = rest.front();
     rest.erase(rest.begin());
     if (!marked && !rest.empty()) {

@@ -25,7 +25,7 @@ std::string plan_table(const Launch& launch, const std::vector<StepFinding>& fin
     text += "; inside its user namespace " + std::to_string(raw(plan.user_namespace->uid)) + ":" +
             std::to_string(raw(plan.user_namespace->gid));
   else if (plan.pretend_root != PretendRoot::none)
-    text += "; by its own account 0:0";
+    text += "; told that it is 0:0";
   text += "\n";
   std::size_t name_width = 0;
   for (const StepFinding& finding : findings)

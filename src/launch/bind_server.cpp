@@ -251,14 +251,6 @@ std::string refusal(const std::string& call, const std::string& since, const std
   return {};
 }
 
-// /proc/PID is about somebody else where a /proc of another PID namespace is mounted.
-bool proc_counts_as_we_do() {
-  std::array<char, 16> buffer{};
-  const ssize_t count = ::readlink("/proc/self", buffer.data(), buffer.size());
-  return count > 0 && std::string_view(buffer.data(), static_cast<std::size_t>(count)) ==
-                          std::to_string(::getpid());
-}
-
 // Yama's strictest setting, which no capability overcomes (Documentation/admin-guide/LSM/Yama.rst).
 bool nobody_may_attach() {
   const sys::Fd file = sys::open_procfs("/proc/sys/kernel/yama/ptrace_scope");
@@ -279,8 +271,9 @@ std::string bind_service_obstacle() {
   const sys::Fd socket = own_socket();
   if (!network_of(socket.get()))
     return "sockets don't tell their network namespace (SO_NETNS_COOKIE, Linux 5.14)";
-  if (!sys::open_procfs("/proc/self/status")) return "/proc is not a procfs";
-  if (!proc_counts_as_we_do()) return "/proc is that of another PID namespace";
+  if (!sys::proc_counts_as_we_do())
+    return "/proc is missing, or is that of another PID namespace: mount procfs there, as every "
+           "container engine does";
   if (nobody_may_attach())
     return "kernel.yama.ptrace_scope is 3: no process may look into another, not even its "
            "descendant";

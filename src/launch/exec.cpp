@@ -284,7 +284,11 @@ void examine_exec(const Launch& launch, Findings& findings) {
 }
 
 void apply_exec(const Launch& launch) {
-  execute(launch.plan.command, launch.plan.environment);
+  Environment environment = launch.plan.environment;
+  // A supervisor has stayed under the number that was named (sd_listen_fds(3)).
+  if (!launch.caller.listen_fds.empty())
+    set_variable(environment, "LISTEN_PID", std::to_string(::getpid()));
+  execute(launch.plan.command, environment);
 }
 
 }  // namespace steps

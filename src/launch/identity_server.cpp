@@ -1,5 +1,6 @@
 #include "launch/identity_server.h"
 
+#include <grp.h>
 #include <linux/audit.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <functional>
 #include <span>
@@ -255,6 +257,10 @@ std::optional<Carried> carried_in(rlim_t soft) {
 }
 
 std::string carrying_obstacle() {
+  // Answers go through /proc/PID/mem, and by the wrong count into a stranger's memory.
+  if (!sys::proc_counts_as_we_do())
+    return "/proc is missing, or is that of another PID namespace: mount procfs there, as every "
+           "container engine does";
   rlimit limit{};
   // The second call changes nothing, and shows a filter that lets nobody change anything.
   if (::getrlimit(RLIMIT_LOCKS, &limit) != 0 || ::setrlimit(RLIMIT_LOCKS, &limit) != 0)
@@ -268,7 +274,9 @@ std::string carrying_obstacle() {
 
 bool carries_identity() {
   rlimit limit{};
-  return ::getrlimit(RLIMIT_LOCKS, &limit) == 0 && carried_in(limit.rlim_cur).has_value();
+  if (::getrlimit(RLIMIT_LOCKS, &limit) != 0 || !carried_in(limit.rlim_cur)) return false;
+  // More groups than there can be: the kernel says EINVAL, or EPERM, and changes nothing.
+  return ::setgroups(NGROUPS_MAX + 1, nullptr) == 0;
 }
 
 void carry_root() {

@@ -5,8 +5,9 @@
 // limit of RLIMIT_LOCKS, which Linux has not looked at since 2.4.25: the kernel itself then hands
 // the identity on over fork(2) and execve(2), shares it among threads, and forgets it with the
 // process, exactly as it does with real credentials. The supervisor reads and moves it with
-// prlimit(2), for which being the same user is enough. A process that moves its own limit fools
-// itself, and with a value that is no number it sees the kernel's truth.
+// prlimit(2), for which being the same user is enough. The app can't: for it setting that limit
+// succeeds and does nothing (pam_limits(8) sets them all back). Where the value is no number of
+// ours it sees the kernel's truth.
 //
 // One thing the kernel does and nobody tells of: execve(2) makes the effective ids the saved ones,
 // and ends PR_SET_KEEPCAPS. Where that would change something, and only there, the limit carries a
@@ -43,7 +44,9 @@ std::optional<Carried> carried_in(rlim_t soft);
 
 // Why this process can't carry a number, in words; empty when it can. Changes nothing.
 std::string carrying_obstacle();
-// This process is below a supervisor that pretends for it; whoever forged the limit fools itself.
+// This process is below a supervisor that pretends for it. The limit alone would not tell: it goes
+// through setuid programs, so that anybody could set it for a launcher that is really root. What
+// the filter makes of setgroups(2), nobody can forge.
 bool carries_identity();
 // This process, and what it becomes, is root by its own account. Error, step "supervised".
 void carry_root();

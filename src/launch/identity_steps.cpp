@@ -49,7 +49,7 @@ constexpr const char* filtered =
 
 void block_unmapped(const Launch& launch, StepFinding& finding, const char* map, std::uint32_t id) {
   if (finding.state != StepState::to_do) return;
-  if (!launch.explains && launch.plan.own.empty()) return;
+  if (!launch.explains && !leaves_traces(launch)) return;
   const auto missing = unmapped(map, {{0, id, 1}});
   if (!missing) return;
   finding.state = StepState::blocked;

@@ -55,6 +55,12 @@ Stream classify(int fd, const Plan& plan) {
   return Stream::leave;
 }
 
+bool changes_a_stream(const Plan& plan) {
+  for (int fd = 0; fd <= 2; ++fd)
+    if (classify(fd, plan) != Stream::leave) return true;
+  return false;
+}
+
 // Never fatal: the app still has the descriptor itself.
 void give_stream(const Launch& launch, int fd) {
   const Identity& identity = launch.plan.identity;
@@ -209,14 +215,18 @@ void tell(const Launch& launch, const std::string& path, const HandOverReport& r
 
 }  // namespace
 
+bool leaves_traces(const Launch& launch) {
+  return !launch.plan.own.empty() ||
+         (launch.plan.own_stdio && holds_chown(launch) && changes_a_stream(launch.plan));
+}
+
 void examine_stdio(const Launch& launch, Findings& findings) {
   if (!launch.plan.own_stdio) return;
   StepFinding finding{.name = "own-stdio",
                       .detail = "let the app open /dev/stdin, stdout and stderr again",
                       .state = StepState::already,
                       .syscall = "fchown(2)"};
-  for (int fd = 0; fd <= 2; ++fd)
-    if (classify(fd, launch.plan) != Stream::leave) finding.state = StepState::to_do;
+  if (changes_a_stream(launch.plan)) finding.state = StepState::to_do;
   if (finding.state == StepState::to_do && !holds_chown(launch)) {
     finding.state = StepState::moot;
     finding.reason = "CAP_CHOWN is not held; the app can use the descriptors as they are";

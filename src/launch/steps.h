@@ -57,6 +57,10 @@ void apply_supervised(const Launch& launch);
 void examine_exec(const Launch& launch, Findings& findings);
 void apply_exec(const Launch& launch);
 
+// Steps before the ids change what outlives a refusal: owned paths, standard streams. Then what can
+// be known beforehand must be, whatever it costs; else the call that fails is as good.
+bool leaves_traces(const Launch& launch);
+
 // "[1000, 2000]", for details.
 std::string list(const std::vector<Gid>& groups);
 // "net_bind_service" or "none", for details.

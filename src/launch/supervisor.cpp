@@ -114,12 +114,25 @@ class Supervisor {
       // Not even ECHILD: the app would have been seen to end.
       if (pid < 0) throw_errno(step, "waitpid(2)");
       if (pid != app_) continue;
-      // The shell that waits for us must see it stop. A PID 1 can't be stopped from inside.
       if (WIFSTOPPED(status))
-        ::kill(::getpid(), SIGSTOP);
+        follow_stop(WSTOPSIG(status));
       else
         end_as(status);
     }
+  }
+
+  // Job control (credentials(7)): the shell that waits for us must see the app stop, and continues
+  // us. Whoever stops it by SIGSTOP continues it as well, and without a terminal there is no shell.
+  void follow_stop(int signal) const {
+    if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU) return;
+    const sys::Fd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+    if (!terminal) return;
+    if (::getsid(0) != ::getpid())
+      ::kill(::getpid(), SIGSTOP);
+    else if (::tcgetpgrp(terminal.get()) == app_)
+      // We lead the session (docker run -it): nobody could continue it, and without us the kernel
+      // would not have stopped it (setpgid(2), "orphaned process group").
+      ::kill(-app_, SIGCONT);
   }
 
   [[noreturn]] void end_as(int status) const {

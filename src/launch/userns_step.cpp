@@ -29,16 +29,11 @@ CapabilitySet to_write(const UserNamespace& wanted) {
   return needed;
 }
 
-// Looked at before anything is changed; where nothing is, the call itself is as good.
-bool must_be_tried(const Launch& launch) {
-  return launch.explains || !launch.plan.own.empty();
-}
-
 std::string obstacle(const Launch& launch) {
   const UserNamespace& wanted = *launch.plan.user_namespace;
-  std::string found =
-      must_be_tried(launch) ? userns::obstacle_by_trial() : userns::filter_obstacle();
-  if (!found.empty() || !must_be_tried(launch)) return found;
+  std::string found = launch.explains || leaves_traces(launch) ? userns::obstacle_by_trial()
+                                                               : userns::filter_obstacle();
+  if (!found.empty()) return found;
   if (const auto missing = unmapped("/proc/self/uid_map", wanted.uid_map)) return *missing;
   return unmapped("/proc/self/gid_map", wanted.gid_map).value_or(std::string());
 }
@@ -60,7 +55,8 @@ void examine_userns(const Launch& launch, Findings& findings) {
     finding.reason = found;
   } else if (!missing.empty()) {
     finding.state = StepState::blocked;
-    finding.reason = list(missing) + ", which these maps need, is not held";
+    finding.reason = "these maps need " + list(missing) +
+                     ", or newuidmap(1) and newgidmap(1), installed and without no_new_privs";
     for (const Capability member : missing.members())
       finding.needs.push_back(capability_flag(member));
   } else if (wanted.writer != MapWriter::helper && !launch.plan.undroppable_groups.empty()) {

@@ -128,7 +128,10 @@ Identity wanted_identity(const Options& options, const AccountFiles& accounts, c
   if (options.user_of) return from_owner(options, accounts, host, user);
   if (options.user_env) return from_environment(options, accounts, caller, user);
   if (user) return *user;
-  refuse("words", "no user was given", "name it first: stepdown USER[:GROUP] COMMAND, or --user");
+  refuse("words", "no user was given",
+         options.profile ? "with --profile all words are the command: name it with --user "
+                           "USER[:GROUP]"
+                         : "name it first: stepdown USER[:GROUP] COMMAND, or --user");
 }
 
 // Docker --group-add, Kubernetes fsGroup: groups that the caller has and its account does not
@@ -239,8 +242,10 @@ void plan_environment(Plan& plan, const Options& options, const AccountFiles& ac
 void refuse_pretence(const Options& options) {
   if (options.pretend_root == PretendRoot::none) return;
   if (wants_user_namespace(options))
-    refuse("--pretend-root", "it can't go with --userns, where uid 0 is real",
-           "leave out one of the two: --userns where the engine allows it, else --pretend-root");
+    refuse("--pretend-root",
+           "it can't go with a user namespace (--userns, --uid-map, --gid-map, --profile "
+           "legacy-root), where uid 0 is real",
+           "leave out one of the two: the namespace, where the engine forbids it");
   if (options.allow_new_privs)
     refuse("--pretend-root", "its filter needs no_new_privs, which --allow-new-privs leaves out",
            "leave out one of the two");

@@ -64,7 +64,9 @@ void plan_ports_and_capabilities(Plan& plan, const Options& options, const Calle
         use.capability_missing = reason.starts_with(not_held);
       } else if (plan.user_namespace) {
         use.way = PortWay::supervisor;
-        use.reason = "CAP_NET_BIND_SERVICE does not count inside the user namespace";
+        use.reason =
+            "the supervisor outside binds it: CAP_NET_BIND_SERVICE does not count inside the user "
+            "namespace";
       } else {
         use.way = PortWay::ambient;
         plan.keep = plan.keep | net_bind;

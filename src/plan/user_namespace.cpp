@@ -40,15 +40,26 @@ Map map_of(const Side& side, Userns mode, const Ranges& ranges) {
   return map;
 }
 
+std::string how_to_name(const Side& side, const Map& map, Userns mode) {
+  const std::uint32_t wanted = mode == Userns::keep ? side.target : 0;
+  const auto taken = std::find_if(map.begin(), map.end(), [wanted](const IdMapping& other) {
+    return wanted >= other.inside && wanted - other.inside < other.length;
+  });
+  return (taken == map.end()
+              ? "add "
+              : "in the place of the line that names " + std::to_string(wanted) + ": ") +
+         std::string(side.option) + " " + std::to_string(wanted) + ":" +
+         std::to_string(side.target) + ":1 (INSIDE:OUTSIDE:LENGTH)";
+}
+
 // What the app is called inside.
 std::uint32_t name_inside(const Side& side, const Map& map, Userns mode) {
   const auto inside = inside_id(map, side.target);
-  const std::string target = std::to_string(side.target);
   if (!inside)
     refuse(side.option,
-           std::string("the ") + side.id + " " + target +
+           std::string("the ") + side.id + " " + std::to_string(side.target) +
                ", which the app has outside, has no name inside",
-           "add " + std::string(side.option) + " 0:" + target + ":1");
+           how_to_name(side, map, mode));
   const std::uint32_t wanted = mode == Userns::keep ? side.target : 0;
   if (mode != Userns::none && *inside != wanted)
     refuse(side.option,
@@ -121,9 +132,22 @@ std::optional<UserNamespace> plan_user_namespace(const Identity& target, const O
   check_id_map(gids.option, made.gid_map);
   made.uid = Uid{name_inside(uids, made.uid_map, options.userns)};
   made.gid = Gid{name_inside(gids, made.gid_map, options.userns)};
+  if (options.allow_new_privs && made.uid == root_uid)
+    refuse("--allow-new-privs",
+           "uid 0 inside the user namespace would have every capability there back at execve",
+           "leave it out, or use --userns=keep; single capabilities are kept with --keep-cap");
   refuse_outer_root(uids, made.uid_map, options.allow_root, "--allow-root");
   refuse_outer_root(gids, made.gid_map, options.allow_root_group, "--allow-root-group");
 
+  const bool drops =
+      options.keep_caps.has(Capability::setuid) || options.keep_caps.has(Capability::setgid);
+  const auto one_id = [](const Map& map) { return map.size() == 1 && map.front().length == 1; };
+  if (drops && (one_id(made.uid_map) || one_id(made.gid_map)))
+    made.note = join_notes(made.note,
+                           "nobody but the app itself exists inside, so nothing can drop to "
+                           "another user there: give the user a line in " +
+                               accounts.subuid_path + " and " + accounts.subgid_path +
+                               ", or map ids with --uid-map and --gid-map");
   std::vector<Gid> unnamed;
   for (const Gid group : target.groups) {
     const auto inside = inside_id(made.gid_map, raw(group));

@@ -67,9 +67,12 @@ std::string supervision_obstacle() {
       if (::prctl(PR_GET_SECCOMP, 0UL, 0UL, 0UL, 0UL) != SECCOMP_MODE_FILTER)
         return "this kernel (or its emulation) has no seccomp filters";
       [[fallthrough]];
-    default:
+    case EPERM:
+    case EACCES:
       return "seccomp(2) is refused (" + std::string(std::strerror(error)) +
              "): a seccomp filter or an LSM forbids it";
+    default:
+      return "seccomp(2) fails: " + std::string(std::strerror(error));
   }
 }
 

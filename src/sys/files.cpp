@@ -6,9 +6,12 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <string>
+#include <string_view>
 
 namespace stepdown::sys {
 
@@ -30,6 +33,15 @@ bool is_dot_or_dot_dot(const char* name) {
 }
 
 }  // namespace
+
+bool proc_counts_as_we_do() {
+  const Fd witness = open_procfs("/proc/self/status");
+  std::array<char, 16> buffer{};
+  const ssize_t count = ::readlink("/proc/self", buffer.data(), buffer.size());
+  return witness && count > 0 &&
+         std::string_view(buffer.data(), static_cast<std::size_t>(count)) ==
+             std::to_string(::getpid());
+}
 
 std::uint64_t device_of(const struct statx& status) {
   return makedev(status.stx_dev_major, status.stx_dev_minor);

@@ -28,6 +28,10 @@ InodeId inode_of(const struct statx& status);
 // link to /dev/zero.
 Fd open_procfs(const char* path, int access = O_RDONLY);
 
+// What is mounted on /proc is a procfs, and of this process's PID namespace: /proc/PID is who PID
+// is for kill(2), and not somebody else.
+bool proc_counts_as_we_do();
+
 // The device as stat(2) would give it in st_dev.
 std::uint64_t device_of(const struct statx& status);
 

@@ -19,7 +19,7 @@ namespace stepdown::userns {
 namespace {
 
 std::string without_namespace(std::string_view why) {
-  return std::string(why) + "; without a namespace: --pretend-root";
+  return std::string(why) + "; or, without a namespace, --pretend-root in the place of --userns";
 }
 
 bool is_zero(const char* sysctl) {

@@ -110,9 +110,13 @@ using Life = std::function<void()>;
   _exit(0);
 }
 
+// What an app carries at first where it isn't root's number.
+std::optional<rlimit> carried_at_first;
+
 [[noreturn]] void become_app(int supervisor, const Life& life) {
   end_after([&] {
     carry_root();
+    if (carried_at_first) checked(setrlimit(RLIMIT_LOCKS, &*carried_at_first), "setrlimit");
     {
       const sys::Fd listener = seccomp::load_supervised(seccomp::Supervised::identity_calls);
       send_fd(supervisor, listener.get());
@@ -1090,52 +1094,64 @@ TEST(CallersWith32Bits, HaveBadPointersToo) {
 
 // ---- processes that play with what they carry ----
 
-TEST(AProcessThatMovesItsOwnLimit, SeesTheKernelsTruthWhereItIsNoNumber) {
-  EXPECT_EQ(told_by([] {
-              in_child([] {
-                for (const rlim_t soft : {rlim_t{123}, rlim_t{RLIM_INFINITY}, rlim_t{0}}) {
-                  const rlimit garbage{soft, RLIM_INFINITY};
-                  checked(setrlimit(RLIMIT_LOCKS, &garbage), "setrlimit");
-                  say({std::to_string(getuid()), users(), result_of(setuid(0)),
-                       result_of(setuid(target))});
-                }
-              });
-              say("parent " + users());
-            }),
-            "1000 1000 1000 1000 EPERM 0\n1000 1000 1000 1000 EPERM 0\n"
-            "1000 1000 1000 1000 EPERM 0\nparent 0 0 0\n");
+std::string told_under(rlimit limit, const Life& life) {
+  carried_at_first = limit;
+  std::string told = told_by(life);
+  carried_at_first.reset();
+  return told;
 }
 
-TEST(AProcessThatMovesItsOwnLimit, SeesTheKernelsTruthUnderANumberThatNobodyHas) {
-  EXPECT_EQ(told_by([] {
-              const rlimit unknown{soft_limit({4242, 0}), RLIM_INFINITY};
-              checked(setrlimit(RLIMIT_LOCKS, &unknown), "setrlimit");
-              say({users(), result_of(setuid(33)), users()});
-            }),
-            "1000 1000 1000 EPERM 1000 1000 1000\n");
+TEST(AProcessWithoutANumber, SeesTheKernelsTruth) {
+  for (const rlim_t soft : {rlim_t{123}, rlim_t{RLIM_INFINITY}, rlim_t{0}, soft_limit({4242, 0})})
+    EXPECT_EQ(told_under({soft, RLIM_INFINITY},
+                         [] {
+                           say({std::to_string(getuid()), users(), result_of(setuid(0)),
+                                result_of(setuid(target))});
+                         }),
+              "1000 1000 1000 1000 EPERM 0\n")
+        << soft;
 }
 
-TEST(AProcessThatMovesItsOwnLimit, FoolsNobodyElseWithAnothersNumber) {
+TEST(AProcessWithALowHardLimit, CantBeMovedAboveIt) {
+  EXPECT_EQ(told_under({soft_limit({}), soft_limit({})},
+                       [] {
+                         say({users(), result_of(setuid(33)), users()});
+                       }),
+            "0 0 0 EAGAIN 0 0 0\n");
+}
+
+std::string limit_of(int resource) {
+  rlimit limit{};
+  checked(getrlimit(static_cast<__rlimit_resource_t>(resource), &limit), "getrlimit");
+  return std::to_string(limit.rlim_cur) + "/" + std::to_string(limit.rlim_max);
+}
+
+// pam_limits(8) sets every limit back, in runuser(1) for one.
+TEST(TheLimitThatCarries, IsNotTheAppsToSet) {
+  EXPECT_EQ(told_by([] {
+              checked(setuid(33), "setuid");
+              const std::string before = limit_of(RLIMIT_LOCKS);
+              const rlimit roots{soft_limit({}), soft_limit({})};
+              say(result_of(setrlimit(RLIMIT_LOCKS, &roots)));
+              say(result_of(prlimit(0, RLIMIT_LOCKS, &roots, nullptr)));
+              constexpr unsigned long above = 0xdead'beef'0000'0000;
+              say(result_of(syscall(SYS_setrlimit, above | RLIMIT_LOCKS, &roots)));
+              say(result_of(syscall(SYS_prlimit64, 0, above | RLIMIT_LOCKS, &roots, nullptr)));
+              say(before == limit_of(RLIMIT_LOCKS) ? "as before" : "another");
+              say(users());
+            }),
+            "0\n0\n0\n0\nas before\n33 33 33\n");
+}
+
+TEST(TheLimitThatCarries, IsTheOnlyOneThatIsNot) {
   EXPECT_EQ(
       told_by([] {
-        checked(setuid(33), "setuid");
-        in_child([] {
-          const rlimit root{soft_limit({}), RLIM_INFINITY};
-          checked(setrlimit(RLIMIT_LOCKS, &root), "setrlimit");
-          say({users(), result_of(open("/etc/shadow", O_RDONLY)), status_of(getpid(), "Uid")});
-        });
-        say("parent " + users());
+        const rlimit some{100, 200};
+        say(result_of(setrlimit(RLIMIT_NOFILE, &some)) + " " + limit_of(RLIMIT_NOFILE));
+        const rlimit fewer{90, 190};
+        say(result_of(prlimit(0, RLIMIT_NOFILE, &fewer, nullptr)) + " " + limit_of(RLIMIT_NOFILE));
       }),
-      "0 0 0 EACCES 1000 1000 1000 1000\nparent 33 33 33\n");
-}
-
-TEST(AProcessThatMovesItsOwnLimit, CantBeMovedAboveItsHardLimit) {
-  EXPECT_EQ(told_by([] {
-              const rlimit narrow{soft_limit({}), soft_limit({})};
-              checked(setrlimit(RLIMIT_LOCKS, &narrow), "setrlimit");
-              say({users(), result_of(setuid(33)), users()});
-            }),
-            "0 0 0 EAGAIN 0 0 0\n");
+      "0 100/200\n0 90/190\n");
 }
 
 // ---- the supervisor ----

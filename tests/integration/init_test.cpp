@@ -197,10 +197,13 @@ TEST(InitSupervisor, KeepsNoneOfTheAppsCapabilitiesButKill) {
   }
   Tree with_kill(supervised({"--init", "--keep-cap", "NET_RAW", "--keep-cap", "KILL"}, "signals"));
   introduced(with_kill.line());
-  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"})
     EXPECT_EQ(status_of(with_kill.app(), set), "0000000000002020") << set;
+  for (const char* set : {"CapPrm", "CapEff"})
     EXPECT_EQ(status_of(with_kill.pid(), set), "0000000000000020") << set;
-  }
+  // It executes nothing.
+  for (const char* set : {"CapInh", "CapAmb"})
+    EXPECT_EQ(status_of(with_kill.pid(), set), "0000000000000000") << set;
 }
 
 TEST(InitSupervisor, HoldsNoDescriptorAbove2) {
@@ -422,21 +425,65 @@ class InitStops : public testing::TestWithParam<int> {};
 
 TEST_P(InitStops, AndContinuesWithTheApp) {
   const World world;
+  EXPECT_THAT(tale_of([](Shell& shell) {
+                shell.open_terminal();
+                Tree tree(supervised(plain, "job"));
+                introduced(tree.line());
+                tree.line();
+                // Sent to the supervisor, as by a shell's kill.
+                kill(tree.pid(), GetParam());
+                shell.say(tree.change());
+                shell.say(state_of(tree.app()) == 'T' ? "app stopped" : "app runs");
+                shell.bg(tree.pid());
+                kill(tree.app(), SIGUSR1);
+                shell.say(tree.line());
+                kill(tree.pid(), SIGTERM);
+                shell.say(tree.change());
+              }),
+              ElementsAre("stopped by 19", "app stopped", "background", "exited 143"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, InitStops, testing::Values(SIGTSTP, SIGTTIN, SIGTTOU));
+
+// The app is stopped, and continued by whoever stopped it, who knows nothing of the supervisor.
+void stop_and_continue_app(Shell& shell, int signal) {
   Tree tree(supervised(plain, "job"));
   introduced(tree.line());
   tree.line();
-  // Sent to the supervisor, as by a shell's kill; SIGSTOP, which can't be forwarded, to the app.
-  kill(GetParam() == SIGSTOP ? tree.app() : tree.pid(), GetParam());
-  EXPECT_EQ(tree.change(), "stopped by " + std::to_string(SIGSTOP));
-  EXPECT_EQ(state_of(tree.app()), 'T');
-  kill(tree.pid(), SIGCONT);
-  kill(tree.app(), SIGUSR1);
-  EXPECT_EQ(tree.line(), "background");
+  const pid_t app = tree.app();
+  kill(app, signal);
+  if (!eventually([app] { return state_of(app) == 'T'; })) shell.say("app runs");
+  usleep(20'000);
+  shell.say(state_of(tree.pid()) == 'S' ? "supervisor waits" : "supervisor stopped");
+  kill(app, SIGCONT);
+  kill(tree.pid(), SIGUSR1);
+  shell.say(tree.line());
   kill(tree.pid(), SIGTERM);
-  EXPECT_EQ(tree.change(), "exited 143");
+  shell.say(tree.change());
 }
 
-INSTANTIATE_TEST_SUITE_P(Signals, InitStops, testing::Values(SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP));
+class InitStaysWithoutTerminal : public testing::TestWithParam<int> {};
+
+TEST_P(InitStaysWithoutTerminal, WhenTheAppIsStoppedAndContinued) {
+  const World world;
+  EXPECT_THAT(tale_of([](Shell& shell) {
+                checked(setsid(), "setsid");
+                stop_and_continue_app(shell, GetParam());
+              }),
+              ElementsAre("supervisor waits", "background", "exited 143"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, InitStaysWithoutTerminal,
+                         testing::Values(SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP));
+
+TEST(InitJobControl, ASigstopIsNoneOfItEvenWithATerminal) {
+  const World world;
+  EXPECT_THAT(tale_of([](Shell& shell) {
+                shell.open_terminal();
+                stop_and_continue_app(shell, SIGSTOP);
+              }),
+              ElementsAre("supervisor waits", "background", "exited 143"));
+}
 
 TEST(InitJobControl, Pid1DoesNotStop) {
   const World world;
@@ -548,6 +595,27 @@ TEST(InitJobControl, TheLeaderOfASessionHandsItsTerminalOver) {
                 shell.say(container.change());
               }),
               ElementsAre("foreground", "exited 130"));
+}
+
+TEST(InitJobControl, TheSuspendKeyHangsNobodyWhereNoShellIsThere) {
+  const World world;
+  EXPECT_THAT(tale_of([](Shell& shell) {
+                checked(setsid(), "setsid");
+                shell.borrow_terminal(O_NOCTTY);
+                Tree container(supervised(plain, "job"), Place::own_session);
+                introduced(container.line());
+                shell.say(container.line());
+                for (int round = 0; round < 3; ++round) {
+                  shell.type(suspend_key);
+                  usleep(20'000);
+                  kill(container.pid(), SIGUSR1);
+                  shell.say(container.line());
+                }
+                // It would stay pending in an app that is stopped.
+                shell.type(interrupt_key);
+                shell.say(container.change());
+              }),
+              ElementsAre("foreground", "foreground", "foreground", "foreground", "exited 130"));
 }
 
 // ---- the others, where they are installed ----

@@ -235,6 +235,16 @@ TEST(StepsDown, ClearsNoSetuidFixupForTheAppsChildren) {
   EXPECT_EQ(World().run(caller, as_app).app().securebits, noroot_and_no_ambient_raise_locked);
 }
 
+TEST(StepsDown, NeedsNoSetpcapWhereAnotherHasLockedTheSecurebitsShut) {
+  const Outcome outcome =
+      World().run({"--allow-root", "root", "/srv/bin/stepdown", "--allow-root", "root", "probe"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const Report& app = outcome.app();
+  EXPECT_EQ(app.uids, Ids(4, 0));
+  EXPECT_EQ(app.inheritable | app.permitted | app.effective | app.bounding | app.ambient, 0U);
+  EXPECT_EQ(app.securebits, noroot_and_no_ambient_raise_locked);
+}
+
 TEST(StepsDown, ComesToTheSameEndWhereKeepCapsIsLocked) {
   for (const Words& options : {Words{}, Words{"--keep-cap", "KILL"}}) {
     Words words = options;

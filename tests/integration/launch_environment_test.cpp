@@ -206,6 +206,23 @@ TEST(Descriptors, OfSocketActivationAreKeptWhereListenPidIsUs) {
   EXPECT_EQ(app.value_of("LISTEN_PID"), std::to_string(app.pid));
 }
 
+TEST(Descriptors, OfSocketActivationAreTheAppsWhereASupervisorStays) {
+  const Outcome outcome =
+      World().run(with_fds({3, 4, 5}, {"--init"}, {"LISTEN_FDS=2", "LISTEN_PID=@PID@"}));
+  const Report& app = outcome.app();
+  EXPECT_NE(app.pid, outcome.pid);
+  EXPECT_EQ(app.fd_numbers(), Fds({0, 1, 2, 3, 4}));
+  EXPECT_EQ(app.value_of("LISTEN_FDS"), "2");
+  EXPECT_EQ(app.value_of("LISTEN_PID"), std::to_string(app.pid)) << "sd_listen_fds(3) compares";
+}
+
+TEST(Descriptors, OfSocketActivationForAnotherAreNotMadeTheApps) {
+  const Report app =
+      World().run(with_fds({3, 4, 5}, {"--init"}, {"LISTEN_FDS=2", "LISTEN_PID=1"})).app();
+  EXPECT_EQ(app.fd_numbers(), Fds({0, 1, 2}));
+  EXPECT_EQ(app.value_of("LISTEN_PID"), "1");
+}
+
 TEST(Descriptors, OfSocketActivationForAnotherProcessAreClosed) {
   for (const Words& environment :
        {Words{"LISTEN_FDS=2", "LISTEN_PID=1"}, Words{"LISTEN_FDS=2"},

@@ -3,20 +3,34 @@
 // are escaped. Words that begin with '+' ask for more, and their results are lines "+WORD=RESULT":
 //
 //   +report=FILE    write the report there instead of stdout
-//   +tcp=PORT +udp=PORT   bind(2)
+//   +tcp=PORT +udp=PORT   bind(2); +tcp6 and +udp6 for IPv6
 //   +append=PATH    open for writing and write a line
 //   +read=PATH      open for reading
 //   +create-in=DIR  create a file
 //   +touch=PATH     create this file
 //   +fstat=FD       owner, mode and type
+//   +owner=PATH     uid:gid as they are called here
+//   +chown=PATH     to 0:0
+//   +tcp-as=UID:PORT   bind(2) in a child that became UID
+//   +become=UID     in a child: setgroups(2), setgid(2) and setuid(2) to it, then make the file
+//                   /srv/out/by-UID; its effective capabilities, and how setuid(0) ends then
+//   +games=PATH     in a child with another user namespace of its own, root there: what it can do
+//                   to PATH, which is beneath /srv, and to the machine; "nothing", or the names of
+//                   what succeeded
+//   +unshare=user   unshare(2) of a user namespace in a child
+//   +threads=N      how many of N threads are told 0 by each of geteuid(2) and getegid(2)
+//   +i386=CALL +x32=CALL   getuid or setuid, by another system call table
+//   +hold=stdin     after the report: wait until stdin has ended
 //   +wait=any       waitpid(2): whether the launcher left a child behind
 //   +play=ROLE      instead of all this: a role of probe_roles.h
 //   +exec=PATH      instead of all this: become PATH with the words that follow
 //   +exit=N +signal=N   how to end
 #include <asm/unistd.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/auxv.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
@@ -25,10 +39,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -38,6 +54,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -219,12 +236,35 @@ void tell_refusals() {
        }));
 }
 
+std::string bind6_result(int type, const std::string& port) {
+  const int fd = socket(AF_INET6, type, 0);
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  address.sin6_port = htons(static_cast<std::uint16_t>(std::stoi(port)));
+  return result_of(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
+}
+
 std::string bind_result(int type, const std::string& port) {
   const int fd = socket(AF_INET, type, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(port)));
   return result_of(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
+}
+
+// A child that became UID, in "UID:PORT".
+std::string bind_as_result(const std::string& value) {
+  const std::size_t cut = value.find(':');
+  const auto id = static_cast<uid_t>(std::stoul(value));
+  return attempt([&]() -> long {
+    if (setgroups(1, &id) != 0 || setgid(id) != 0 || setuid(id) != 0) return -1;
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(value.substr(cut + 1))));
+    return bind(socket(AF_INET, SOCK_STREAM, 0), reinterpret_cast<const sockaddr*>(&address),
+                sizeof(address));
+  });
 }
 
 std::string append_result(const std::string& path) {
@@ -242,11 +282,135 @@ std::string fstat_result(const std::string& fd) {
   return text.data();
 }
 
+std::string owner_result(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return error_name(errno);
+  return std::to_string(status.st_uid) + ":" + std::to_string(status.st_gid);
+}
+
+// What a child writes to a pipe; "signal N" when it was killed.
+template <typename Tale>
+std::string told_by_a_child(Tale tale) {
+  std::array<int, 2> ends{};
+  if (pipe(ends.data()) != 0) return error_name(errno);
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::string text = tale();
+    _exit(write(ends[1], text.data(), text.size()) < 0 ? 1 : 0);
+  }
+  close(ends[1]);
+  std::array<char, 4096> buffer{};
+  const ssize_t count = read(ends[0], buffer.data(), buffer.size());
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
+  return {buffer.data(), static_cast<std::size_t>(count < 0 ? 0 : count)};
+}
+
+std::uint64_t effective_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> data{};
+  syscall(SYS_capget, &header, data.data());
+  return std::uint64_t{data[0].effective} | (std::uint64_t{data[1].effective} << 32);
+}
+
+std::string become_result(const std::string& word) {
+  const auto id = static_cast<uid_t>(std::stoul(word));
+  return told_by_a_child([id, &word]() -> std::string {
+    if (setgroups(1, &id) != 0) return "setgroups " + error_name(errno);
+    if (setgid(id) != 0) return "setgid " + error_name(errno);
+    if (setuid(id) != 0) return "setuid " + error_name(errno);
+    const int file = open(("/srv/out/by-" + word).c_str(), O_WRONLY | O_CREAT | O_EXCL, 0644);
+    if (file < 0) return "open " + error_name(errno);
+    const std::string effective = hex(effective_capabilities());
+    return effective + " " + result_of(setuid(0));
+  });
+}
+
+bool write_to(const char* path, const std::string& text) {
+  const int file = open(path, O_WRONLY);
+  if (file < 0) return false;
+  const ssize_t count = write(file, text.data(), text.size());
+  close(file);
+  return count == static_cast<ssize_t>(text.size());
+}
+
+std::string games_result(const std::string& path) {
+  // What is won is lost for the machine: only what the tests made themselves may be the prize.
+  if (!path.starts_with("/srv/") || path.find("/../") != std::string::npos) return "refused";
+  return told_by_a_child([&path]() -> std::string {
+    const std::string uid = std::to_string(geteuid()), gid = std::to_string(getegid());
+    // Without a map, which takes CAP_SETFCAP where the own uid is 0, it has every capability there
+    // all the same.
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) {
+      write_to("/proc/self/setgroups", "deny");
+      if (write_to("/proc/self/uid_map", "0 " + uid + " 1") &&
+          write_to("/proc/self/gid_map", "0 " + gid + " 1") &&
+          (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0))
+        return "mapped and not root";
+    }
+    std::string done;
+    const auto game = [&done](const char* name, bool won) {
+      if (won) done += (done.empty() ? "" : " ") + std::string(name);
+    };
+    const char* file = path.c_str();
+    game("read", open(file, O_RDONLY) >= 0);
+    game("write", open(file, O_WRONLY) >= 0);
+    game("chmod", chmod(file, 0666) == 0);
+    game("chown", chown(file, 0, 0) == 0);
+    game("chown-away", chown(file, 1, 1) == 0);
+    game("unlink", unlink(file) == 0);
+    game("mknod", mknod("/srv/out/memory", S_IFCHR | 0666, makedev(1, 1)) == 0);
+    std::array<char, HOST_NAME_MAX + 1> name{};
+    gethostname(name.data(), name.size());
+    game("hostname", sethostname(name.data(), std::strlen(name.data())) == 0);
+    game("kill", kill(getppid(), 0) == 0 && kill(1, 0) == 0);
+    game("setns", [] {
+      const int outside = open("/proc/1/ns/user", O_RDONLY);
+      return outside >= 0 && setns(outside, CLONE_NEWUSER) == 0;
+    }());
+    return done.empty() ? "nothing" : done;
+  });
+}
+
+std::string threads_result(const std::string& count) {
+  std::atomic<int> zeros = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < std::stoi(count); ++i)
+    threads.emplace_back([&zeros] {
+      if (geteuid() == 0 && getegid() == 0) ++zeros;
+    });
+  for (std::thread& thread : threads) thread.join();
+  return std::to_string(zeros);
+}
+
+#if defined(__x86_64__)
+std::string i386_result(const std::string& call) {
+  // getuid32 and setuid32 of the i386 table.
+  const long number = call == "getuid" ? 199 : 213;
+  return told_by_a_child([number] {
+    long result = 0;
+    asm volatile("int $0x80" : "=a"(result) : "a"(number), "b"(0L) : "memory");
+    return std::to_string(result);
+  });
+}
+
+std::string x32_result(const std::string& call) {
+  const long number = 0x40000000 | (call == "getuid" ? SYS_getuid : SYS_setuid);
+  return told_by_a_child([number] {
+    const long result = syscall(number, 0L);
+    return result < 0 ? error_name(errno) : std::to_string(result);
+  });
+}
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv, char** environment) {
   int status = 0;
   int last_signal = 0;
+  bool hold = false;
   std::string report_file;
   std::vector<std::pair<std::string, std::string>> wishes;
   for (int i = 1; i < argc; ++i) {
@@ -267,6 +431,8 @@ int main(int argc, char** argv, char** environment) {
       last_signal = std::stoi(value);
     else if (name == "report")
       report_file = value;
+    else if (name == "hold")
+      hold = true;
     else
       wishes.emplace_back(name, value);
   }
@@ -287,6 +453,19 @@ int main(int argc, char** argv, char** environment) {
     if (name == "touch") result = result_of(open(value.c_str(), O_WRONLY | O_CREAT, 0644));
     if (name == "wait") result = result_of(waitpid(-1, nullptr, WNOHANG));
     if (name == "fstat") result = fstat_result(value);
+    if (name == "tcp-as") result = bind_as_result(value);
+    if (name == "tcp6") result = bind6_result(SOCK_STREAM, value);
+    if (name == "udp6") result = bind6_result(SOCK_DGRAM, value);
+    if (name == "owner") result = owner_result(value);
+    if (name == "chown") result = result_of(chown(value.c_str(), 0, 0));
+    if (name == "become") result = become_result(value);
+    if (name == "games") result = games_result(value);
+    if (name == "unshare") result = attempt([] { return unshare(CLONE_NEWUSER); });
+    if (name == "threads") result = threads_result(value);
+#if defined(__x86_64__)
+    if (name == "i386") result = i386_result(value);
+    if (name == "x32") result = x32_result(value);
+#endif
     tell("+" + name + "=" + value, result);
   }
   report += "end=of report\n";
@@ -297,6 +476,8 @@ int main(int argc, char** argv, char** environment) {
     const ssize_t more = write(out, report.data() + written, report.size() - written);
     if (more <= 0) _exit(98);
     written += static_cast<std::size_t>(more);
+  }
+  for (char byte = 0; hold && read(STDIN_FILENO, &byte, 1) > 0;) {
   }
   if (last_signal != 0) {
     signal(last_signal, SIG_DFL);

@@ -9,11 +9,22 @@
 //   job         tell "foreground" or "background" (of the terminal) now and on every SIGUSR1, read
 //               from the terminal on SIGUSR2 and tell "read" or "failed"; all other signals do what
 //               they do by default
+//   asks        leave a process behind, which introduces itself as "orphan PID PPID"; both tell on
+//               every SIGUSR1 what they are answered, "app euid 0 bind EACCES"
+//   busy=CALL   have a process that makes the CALL all the time and tells "failed" when it fails;
+//               leave some processes behind, tell "done" and play signals
+//   stuck=CALL,FILE   have a process that makes the CALL with memory mapped from FILE, and tells
+//               "answered" when it has come back; go on like busy
+//
+// A CALL is "bind", of low_port, or "getresuid".
 //
 // All begin with "ready PID PPID PGID" and end by themselves when nobody ends them for a minute.
 #pragma once
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +32,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <ctime>
 #include <string>
@@ -129,7 +141,104 @@ void leave_behind(Life life) {
   }
 }
 
+constexpr std::uint16_t low_port = 997;
+
+inline long bind_low(const sockaddr_in* address) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  const long result = bind(fd, reinterpret_cast<const sockaddr*>(address), sizeof *address);
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return result;
+}
+
+inline sockaddr_in low_address() {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(low_port);
+  return address;
+}
+
+[[noreturn]] inline void answer_asked(const std::string& name) {
+  alarm(longest_life);
+  sigset_t asked;
+  sigemptyset(&asked);
+  sigaddset(&asked, SIGUSR1);
+  for (;;) {
+    sigwaitinfo(&asked, nullptr);
+    const long euid = syscall(SYS_geteuid);
+    const std::string id = euid < 0 ? strerrorname_np(errno) : std::to_string(euid);
+    const sockaddr_in address = low_address();
+    const char* bound = bind_low(&address) == 0 ? "ok" : strerrorname_np(errno);
+    say(name + " euid " + id + " bind " + bound);
+  }
+}
+
+[[noreturn]] inline void play_asks() {
+  sigset_t asked;
+  sigemptyset(&asked);
+  sigaddset(&asked, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &asked, nullptr);
+  introduce();
+  leave_behind([] {
+    say("orphan " + std::to_string(getpid()) + " " + std::to_string(getppid()));
+    answer_asked("orphan");
+  });
+  answer_asked("app");
+}
+
+// With the memory at `page`, for what the call writes or reads.
+inline long make_call(const std::string& call, void* page) {
+  if (call == "bind") return bind_low(static_cast<const sockaddr_in*>(page));
+  auto* const ids = static_cast<uid_t*>(page);
+  return syscall(SYS_getresuid, ids, ids + 1, ids + 2);
+}
+
+[[noreturn]] inline void make_calls(const std::string& call) {
+  alarm(longest_life);
+  sockaddr_in page = low_address();
+  for (;;)
+    if (make_call(call, &page) != 0) {
+      say(std::string("failed ") + strerrorname_np(errno));
+      _exit(1);
+    }
+}
+
+// With the memory of a file that can be mapped and not be read.
+[[noreturn]] inline void get_stuck(const std::string& call, const std::string& file) {
+  alarm(longest_life);
+  constexpr std::size_t size = 4096;
+  const int fd = open(file.c_str(), O_RDWR | O_CLOEXEC);
+  void* const page = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+  if (page == MAP_FAILED) say(std::string("failed ") + strerrorname_np(errno));
+  say("answered " + std::to_string(make_call(call, page)));
+  _exit(1);
+}
+
+// What the app does beside a process that does nothing but `calls`.
+template <typename Calls>
+[[noreturn]] void play_beside(Calls calls) {
+  block_every_signal();
+  pass_over_children();
+  introduce();
+  if (fork() == 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    calls();
+  }
+  for (int i = 0; i < 50; ++i) leave_behind([] {});
+  say("done");
+  tell_signals("app");
+}
+
 inline void play(const std::string& role) {
+  if (role == "asks") play_asks();
+  if (role.starts_with("busy=")) play_beside([&role] { make_calls(role.substr(5)); });
+  if (role.starts_with("stuck=")) {
+    const std::size_t cut = role.find(',');
+    play_beside([&] { get_stuck(role.substr(6, cut - 6), role.substr(cut + 1)); });
+  }
   if (role == "group") play_group();
   if (role == "orphan") play_orphan();
   if (role.starts_with("storm=")) play_storm(std::stoi(role.substr(6)));

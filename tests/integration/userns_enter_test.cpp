@@ -977,7 +977,7 @@ TEST(Obstacles, AreContainerFiltersByName) {
                 }),
                 AllOf(HasSubstr("seccomp filter forbids unshare(2)"),
                       HasSubstr("docker: --security-opt seccomp=FILE"),
-                      HasSubstr("without a namespace: --pretend-root")));
+                      HasSubstr("without a namespace, --pretend-root")));
   }
   EXPECT_THAT(target_entering(root_inside(), refuse_unshare),
               StartsWith("userns: CLONE_NEWUSER: unshare(2): Operation not permitted"));

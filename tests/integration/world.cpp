@@ -36,6 +36,7 @@
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace stepdown::world {
 
@@ -226,7 +227,8 @@ void set_signals(const Start& start) {
 
 // fds 0 to 2 as asked; `ends` are this process's ends of the pipes, or -1.
 void set_stdio(const Start& start, const std::array<int, 3>& ends) {
-  const std::array<Stdio, 3> kinds{start.in, start.out, start.err};
+  const Stdio in = start.watch ? Stdio::capture : start.in;
+  const std::array<Stdio, 3> kinds{in, start.out, start.err};
   for (int fd = 0; fd < 3; ++fd) {
     const Stdio kind = kinds[static_cast<std::size_t>(fd)];
     int from = ends[static_cast<std::size_t>(fd)];
@@ -265,6 +267,9 @@ void open_extra(const std::vector<int>& numbers) {
   must(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
   bind_file(world.passwd_file.empty() ? "/srv/etc/passwd" : world.passwd_file, "/etc/passwd");
   bind_file("/srv/etc/group", "/etc/group");
+  // A machine without them has no ranges of its own that would have to be hidden.
+  if (!world.subuid.empty() || exists("/etc/subuid")) bind_file("/srv/etc/subuid", "/etc/subuid");
+  if (!world.subgid.empty() || exists("/etc/subgid")) bind_file("/srv/etc/subgid", "/etc/subgid");
   const bool own_network_first = start.user_namespace != UserNamespace::with_own_network;
   if (own_network_first && start.unprivileged_port_start)
     enter_own_network(*start.unprivileged_port_start);
@@ -319,6 +324,7 @@ void open_extra(const std::vector<int>& numbers) {
   set_signals(start);
   const std::string tale = "p" + std::to_string(getpid());
   must(write(tale_fd, tale.data(), tale.size()), "write");
+  if (start.prepare) start.prepare();
   become(caller);
   execve(start.binary.c_str(), argv.data(), environment.data());
   fail("execve " + start.binary);
@@ -385,6 +391,26 @@ std::string unescaped(std::string_view text) {
       plain += text[i];
   }
   return plain;
+}
+
+// Waits for it; false when the process that it comes from has ended instead.
+bool has_reported(pid_t process) {
+  const auto deadline = std::chrono::steady_clock::now() + longest_run;
+  while (std::chrono::steady_clock::now() < deadline) {
+    siginfo_t ended{};
+    must(waitid(P_PID, static_cast<id_t>(process), &ended, WEXITED | WNOHANG | WNOWAIT), "waitid");
+    if (exists(report_file) &&
+        read_file(report_file).find("\nend=of report\n") != std::string::npos)
+      return true;
+    if (ended.si_pid != 0) return false;
+    usleep(1000);
+  }
+  return false;
+}
+
+pid_t only_child_of(pid_t process) {
+  const std::string number = std::to_string(process);
+  return std::stoi(read_file("/proc/" + number + "/task/" + number + "/children"));
 }
 
 template <typename Number>
@@ -581,6 +607,8 @@ World::~World() {
 Outcome World::run(const Start& start) const {
   write_text("/srv/etc/passwd", passwd);
   write_text("/srv/etc/group", group);
+  write_text("/srv/etc/subuid", subuid);
+  write_text("/srv/etc/subgid", subgid);
   unlink(report_file);
 
   Outcome outcome;
@@ -589,7 +617,8 @@ Outcome World::run(const Start& start) const {
     terminal = make_terminal();
     outcome.terminal_before = owner_of(terminal.slave);
   }
-  const std::array<Stdio, 3> kinds{start.in, start.out, start.err};
+  const Stdio in = start.watch ? Stdio::capture : start.in;
+  const std::array<Stdio, 3> kinds{in, start.out, start.err};
   std::array<Pipe, 3> pipes;
   for (std::size_t fd = 0; fd < 3; ++fd) {
     if (start.terminal != Terminal::none || !is_piped(kinds[fd])) continue;
@@ -613,15 +642,20 @@ Outcome World::run(const Start& start) const {
   close(tale.theirs);
   for (const Pipe& each : pipes)
     if (each.theirs >= 0) close(each.theirs);
-  if (pipes[0].ours >= 0) close(pipes[0].ours);
+  if (pipes[0].ours >= 0 && !start.watch) close(pipes[0].ours);
 
   std::string told;
   const int out = start.terminal == Terminal::none ? pipes[1].ours : terminal.master;
   try {
     // What it tells ends with execve(2); a terminal can't be read to its end before it is opened.
     read_all(child, {{tale.ours, &told}});
+    if (start.watch) {
+      if (has_reported(child)) start.watch(start.pid_namespace ? only_child_of(child) : child);
+      close(std::exchange(pipes[0].ours, -1));
+    }
     read_all(child, {{out, &outcome.out}, {pipes[2].ours, &outcome.err}});
   } catch (...) {
+    close(pipes[0].ours);
     waitpid(child, nullptr, 0);
     throw;
   }

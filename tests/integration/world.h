@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <optional>
@@ -91,6 +92,12 @@ struct Start {
   UserNamespace user_namespace = UserNamespace::none;
   bool pid_namespace = false;  // the binary is PID 1, with a /proc of its own
   std::string root = {};       // chroot(2) to this directory
+  // In the process that becomes the binary, in all its namespaces and with every capability there,
+  // before it is the Caller.
+  std::function<void()> prepare = {};
+  // In the test process, while the app of "+hold=stdin" and "+report=/srv/out/report" waits after
+  // its report; with the pid of the binary as this process sees it. Not called when no app runs.
+  std::function<void(pid_t)> watch = {};
 };
 
 // What the probe told about itself.
@@ -152,6 +159,8 @@ class World {
   std::string passwd;  // what /etc/passwd and /etc/group are for the binary
   std::string group;
   std::string passwd_file = {};  // where not empty: this file is /etc/passwd instead
+  std::string subuid = {};       // what /etc/subuid and /etc/subgid are for the binary
+  std::string subgid = {};
 
   Outcome run(const Start& start) const;
   // The usual one: root with Docker's default capabilities.

@@ -9,8 +9,10 @@ namespace stepdown {
 namespace {
 
 using namespace test;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr CapabilitySet kernels = all_capabilities;
 
@@ -110,10 +112,49 @@ TEST(PlanUserNamespace, BecomesWhatMapsByHandCallTheTarget) {
 }
 
 TEST(PlanUserNamespace, RefusesATargetWithoutANameInside) {
-  EXPECT_THAT(refusal(by_hand({{0, 999, 1}}, {{0, 1000, 1}})),
-              ::testing::AllOf(HasSubstr("--uid-map"), HasSubstr("1000"),
-                               HasSubstr("add --uid-map 0:1000:1")));
+  EXPECT_THAT(
+      refusal(by_hand({{0, 999, 1}}, {{0, 1000, 1}})),
+      AllOf(HasSubstr("--uid-map"), HasSubstr("1000"), HasSubstr("add --uid-map 0:1000:1")));
   EXPECT_THAT(refusal(by_hand({{0, 1000, 1}}, {{0, 1001, 1}})), HasSubstr("--gid-map"));
+}
+
+TEST(PlanUserNamespace, NamesTheLineThatTheTargetNeeds) {
+  // The other map is in order each time.
+  const std::vector<IdMapping> fine{{0, 1000, 1}};
+  const std::string free = refusal(by_hand({{1, 5000, 10}}, fine));
+  EXPECT_THAT(free, HasSubstr("add --uid-map 0:1000:1"));
+  const std::string taken = refusal(by_hand({{0, 5000, 10}}, fine));
+  EXPECT_THAT(taken, HasSubstr("in the place of the line that names 0: --uid-map 0:1000:1"));
+  EXPECT_THAT(taken, Not(HasSubstr("add ")));
+  EXPECT_THAT(refusal(by_hand(fine, {{0, 5000, 10}})),
+              HasSubstr("in the place of the line that names 0: --gid-map 0:1000:1"));
+}
+
+TEST(PlanUserNamespace, NamesTheLineThatKeepNeeds) {
+  const std::vector<IdMapping> fine{{1000, 1000, 1}};
+  Options words = by_hand({{0, 100000, 1000}}, fine);
+  words.userns = Userns::keep;
+  EXPECT_THAT(refusal(words), HasSubstr("add --uid-map 1000:1000:1"));
+  words.uid_map = {{0, 100000, 65536}};
+  EXPECT_THAT(refusal(words),
+              HasSubstr("in the place of the line that names 1000: --uid-map 1000:1000:1"));
+}
+
+TEST(PlanUserNamespace, GivesNoUid0InsideItsCapabilitiesBack) {
+  Options words = with_userns(Userns::root);
+  words.allow_new_privs = true;
+  EXPECT_THAT(refusal(words), AllOf(HasSubstr("--allow-new-privs"), HasSubstr("--userns=keep")));
+  words.allow_root = true;
+  EXPECT_THAT(refusal(words), HasSubstr("--allow-new-privs")) << "that is no consent to this";
+  words = by_hand({{0, 1000, 1}}, {{0, 1000, 1}});
+  words.allow_new_privs = true;
+  EXPECT_THAT(refusal(words), HasSubstr("--allow-new-privs"));
+  words = by_hand({{5, 1000, 1}}, {{0, 1000, 1}});
+  words.allow_new_privs = true;
+  EXPECT_EQ(refusal(words), "not refused");
+  words = with_userns(Userns::keep);
+  words.allow_new_privs = true;
+  EXPECT_EQ(refusal(words), "not refused");
 }
 
 TEST(PlanUserNamespace, RefusesHalfAMap) {
@@ -265,7 +306,7 @@ TEST(PlanUserNamespace, BlocksLowPortsWithoutTheCapability) {
 }
 
 TEST(PlanUserNamespace, BlocksLowPortsWithAllowNewPrivs) {
-  Options words = with_userns(Userns::root);
+  Options words = with_userns(Userns::keep);
   words.ports = {{80, Protocol::tcp}};
   words.allow_new_privs = true;
   EXPECT_EQ(planned(words).ports.at(0).way, PortWay::blocked);
@@ -307,6 +348,30 @@ TEST(Profile, LegacyRootIsAPresetOfOptions) {
             (CapabilitySet{Capability::sys_admin, Capability::chown, Capability::dac_override,
                            Capability::fowner, Capability::setuid, Capability::setgid,
                            Capability::kill}));
+}
+
+TEST(Profile, WarnsWhereNobodyExistsToDropTo) {
+  Options words = options("app");
+  words.profile = "legacy-root";
+  apply_profile(words);
+  const auto note = [&words](const AccountFiles& files) {
+    return namespace_of(planned(words, container_root(), machine(), files)).note;
+  };
+  EXPECT_THAT(note(accounts()), AllOf(HasSubstr("nobody but uid 0 exists inside"),
+                                      HasSubstr("--uid-map"), HasSubstr("--gid-map")));
+  EXPECT_THAT(note(with_ranges()), Not(HasSubstr("nobody but")));
+  // Without SETUID and SETGID nobody could drop anyhow.
+  EXPECT_THAT(namespace_of(planned(with_userns(Userns::root))).note, Not(HasSubstr("nobody but")));
+}
+
+TEST(Profile, AsksForTheUserByItsOption) {
+  // The first word would be the command: "name it first" is no help.
+  Options words = options("app");
+  words.user.reset();
+  EXPECT_THAT(refusal(words), HasSubstr("name it first"));
+  words.profile = "legacy-root";
+  apply_profile(words);
+  EXPECT_THAT(refusal(words), AllOf(HasSubstr("--user USER"), Not(HasSubstr("name it first"))));
 }
 
 TEST(Profile, LeavesWhatTheCommandLineSays) {

@@ -88,6 +88,38 @@ TEST(Words, AModeDoesNotEatTheNextWord) {
   EXPECT_EQ(parse({"--user", "app", "ls", "--init"}).init, Init::none);
 }
 
+TEST(Words, AModesValueAfterABlankIsNotTakenForTheCommand) {
+  const auto refused_with = [](const Words& words, const std::string& line) {
+    EXPECT_THAT(refusal(words), HasSubstr("write " + line + ";")) << testing::PrintToString(words);
+  };
+  refused_with({"--user", "app", "--userns", "root", "id"}, "--userns=root");
+  refused_with({"--user", "app", "--userns", "keep"}, "--userns=keep");
+  refused_with({"--user", "app", "--pretend-root", "static", "id"}, "--pretend-root=static");
+  refused_with({"--user", "app", "--init", "group", "id"}, "--init=group");
+  refused_with({"--profile", "legacy-root", "--user=app", "--userns", "root", "id"},
+               "--userns=root");
+}
+
+TEST(Words, ACommandMayBeCalledLikeAModesValue) {
+  EXPECT_THAT(parse({"--user", "app", "--userns", "--", "root"}).command, ElementsAre("root"));
+  EXPECT_THAT(parse({"--userns", "--user", "app", "root", "id"}).command,
+              ElementsAre("root", "id"));
+  EXPECT_THAT(parse({"--user", "app", "--userns=keep", "root"}).command, ElementsAre("root"));
+  // No value of --init's.
+  EXPECT_THAT(parse({"--user", "app", "--init", "keep"}).command, ElementsAre("keep"));
+  // Where the first word is the user.
+  EXPECT_EQ(parse({"--userns", "root", "id"}).user, "root");
+}
+
+TEST(Words, TheHelpShowsAModeAsItIsWritten) {
+  testing::internal::CaptureStdout();
+  EXPECT_FALSE(parse_words({"--help-all"}, false).has_value());
+  const std::string help = testing::internal::GetCapturedStdout();
+  EXPECT_THAT(help, HasSubstr("--userns[=root|keep]"));
+  EXPECT_THAT(help, HasSubstr("--init[=group]"));
+  EXPECT_THAT(help, testing::Not(HasSubstr(" [=")));
+}
+
 TEST(Words, AModeTakesNoOtherValue) {
   EXPECT_THAT(refusal({"--init=x", "app", "ls"}), HasSubstr("--init=x"));
   EXPECT_THAT(refusal({"--init=", "app", "ls"}), HasSubstr("--init"));

@@ -32,12 +32,12 @@ Filter::Filter() : usual_(allow_everything()) {
 }
 
 void Filter::add(int call, std::uint32_t action, std::uint32_t x32_action,
-                 const scmp_arg_cmp* condition) {
-  const unsigned conditions = condition == nullptr ? 0 : 1;
-  require(seccomp_rule_add_array(usual_.get(), action, call, conditions, condition),
+                 const std::vector<scmp_arg_cmp>& conditions) {
+  const auto count = static_cast<unsigned>(conditions.size());
+  require(seccomp_rule_add_array(usual_.get(), action, call, count, conditions.data()),
           "seccomp_rule_add_array");
   if (x32_)
-    require(seccomp_rule_add_array(x32_.get(), x32_action, call, conditions, condition),
+    require(seccomp_rule_add_array(x32_.get(), x32_action, call, count, conditions.data()),
             "seccomp_rule_add_array");
 }
 

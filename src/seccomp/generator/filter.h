@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <type_traits>
+#include <vector>
 
 namespace stepdown::generator {
 
@@ -16,9 +17,9 @@ class Filter {
   Filter();
 
   // `call` is an SCMP_SYS(); a name that an architecture lacks matches no call there. Every way in
-  // but x32 gets `action`. A condition on an argument may be given.
+  // but x32 gets `action`. Conditions on arguments may be given, all of which must hold.
   void add(int call, std::uint32_t action, std::uint32_t x32_action,
-           const scmp_arg_cmp* condition = nullptr);
+           const std::vector<scmp_arg_cmp>& conditions = {});
 
   // The compiled program, on stdout, as an array of C++ that is called `name`. The filter is used
   // up.

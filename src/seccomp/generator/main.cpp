@@ -5,6 +5,7 @@
 // kernel (5.11) remembers which calls a filter always allows, and runs no program for those.
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -52,7 +53,7 @@ Filter terminal_injection() {
   for (const std::uint64_t request : {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}}) {
     // The kernel reads 32 bits of the request: 0x100000000 + TIOCSTI is TIOCSTI, too.
     const scmp_arg_cmp is_request{1, SCMP_CMP_MASKED_EQ, 0xffffffffULL, request};
-    filter.add(SCMP_SYS(ioctl), SCMP_ACT_ERRNO(EPERM), SCMP_ACT_ERRNO(EPERM), &is_request);
+    filter.add(SCMP_SYS(ioctl), SCMP_ACT_ERRNO(EPERM), SCMP_ACT_ERRNO(EPERM), {is_request});
   }
   return filter;
 }
@@ -64,7 +65,15 @@ Filter identity_calls() {
   add_all(filter, ignored_calls, success);
   // Decides what a set call may do later. The kernel reads 32 bits of the option.
   const scmp_arg_cmp keeps_capabilities{0, SCMP_CMP_MASKED_EQ, 0xffffffffULL, PR_SET_KEEPCAPS};
-  filter.add(SCMP_SYS(prctl), SCMP_ACT_NOTIFY, absent, &keeps_capabilities);
+  filter.add(SCMP_SYS(prctl), SCMP_ACT_NOTIFY, absent, {keeps_capabilities});
+  // The limit in which a process carries its identity (launch/identity_server.h) is not the app's
+  // to set: pam_limits, say, sets every one back. Reading it is.
+  const auto is_locks = [](unsigned argument) {
+    return scmp_arg_cmp{argument, SCMP_CMP_MASKED_EQ, 0xffffffffULL, RLIMIT_LOCKS};
+  };
+  const scmp_arg_cmp sets{2, SCMP_CMP_NE, 0, 0};
+  filter.add(SCMP_SYS(setrlimit), success, success, {is_locks(0)});
+  filter.add(SCMP_SYS(prlimit64), success, success, {is_locks(1), sets});
   return filter;
 }
 
