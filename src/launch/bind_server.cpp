@@ -180,6 +180,16 @@ std::optional<Protocol> protocol_of(int socket, int family) {
   return std::nullopt;
 }
 
+// Whoever closes a connected socket last waits for what lingers in it (socket(7), SO_LINGER), and
+// that could be us. To bind it is an error in any case.
+void spare_lingering(int socket) {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  if (::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return;
+  const linger none{};
+  ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
 // ---- the answer ----
 
 class BindServer {
@@ -200,6 +210,7 @@ class BindServer {
   void serve(const seccomp_notif& call) const {
     const std::optional<Request> request = named_request(call);
     const sys::Fd socket = request ? copy_of(static_cast<pid_t>(call.pid), request->fd) : sys::Fd();
+    if (socket) spare_lingering(socket.get());
     // The thread that waits has held its number ever since: what was read and copied was its own,
     // and not that of a later one with the same number.
     if (!socket || !is_ours(socket.get(), *request) || !listener_.still_waits(call)) {

@@ -23,7 +23,8 @@ std::string text(const std::vector<IdMapping>& map) {
 // What the helper that writes the maps must hold (user_namespaces(7)).
 CapabilitySet to_write(const UserNamespace& wanted) {
   if (wanted.writer != MapWriter::helper) return {};
-  CapabilitySet needed{Capability::setuid, Capability::setgid};
+  // The launcher's files in /proc are root's: it lets nobody of the app's uid look into it.
+  CapabilitySet needed{Capability::setuid, Capability::setgid, Capability::dac_override};
   // Whoever maps root could otherwise make files that give root capabilities (since 5.12).
   if (maps_outside(wanted.uid_map, 0)) needed = needed | CapabilitySet{Capability::setfcap};
   return needed;

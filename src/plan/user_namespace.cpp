@@ -160,11 +160,8 @@ std::optional<UserNamespace> plan_user_namespace(const Identity& target, const O
     made.note = join_notes(made.note, text);
   }
 
-  // That needs no privilege and no helper, and forbids setgroups(2) inside, which nobody there
-  // could call without CAP_SETGID. To map root takes more.
   const bool alone = is_target_alone(uids, made.uid_map) && is_target_alone(gids, made.gid_map);
-  const bool wants_setgroups = privileged && options.keep_caps.has(Capability::setgid);
-  if (alone && !wants_setgroups && target.uid != root_uid)
+  if (!privileged && alone)
     made.writer = MapWriter::self;
   else if (!privileged && newidmap)
     made.writer = MapWriter::newidmap;

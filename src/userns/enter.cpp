@@ -70,9 +70,10 @@ void enter(const UserNamespace& wanted) {
 
   leave_parent_namespace();
 
-  // What is undumpable has root's files in /proc, which the writer may not open (proc(5)). Not any
-  // earlier: until it left, this process held capabilities in the parent namespace.
-  set_dumpable(true);
+  // What is undumpable has root's files in /proc, which only CAP_DAC_OVERRIDE opens for writing
+  // (proc(5)). A caller without privileges has nothing that others of its uid could not have; who
+  // was root has: descriptors, for one, that they could take (pidfd_getfd(2)).
+  if (wanted.writer != MapWriter::helper) set_dumpable(true);
   if (helper) {
     helper->answer();
     helper.reset();

@@ -21,12 +21,12 @@ std::string obstacle_by_trial();
 
 // Moves this process, which keeps its pid and must be single-threaded, into a new namespace, owned
 // by its effective uid, with the maps of `wanted`, written by who `wanted.writer` says. Nothing
-// here touches capabilities. MapWriter::helper: the caller has made CAP_SETUID and CAP_SETGID (and
-// CAP_SETFCAP where the uid map covers outside 0) effective, and should have given up the others,
-// because the helper inherits what is held. Afterwards this process holds every capability in the
-// namespace and none outside. It ends undumpable. Error (step "userns"): a call failed, a helper
-// failed or died, or the kernel's maps are not `wanted`'s; then the process may be in a namespace
-// that maps nothing, and must not go on.
+// here touches capabilities. MapWriter::helper: the caller has made CAP_SETUID, CAP_SETGID and
+// CAP_DAC_OVERRIDE (and CAP_SETFCAP where the uid map covers outside 0) effective, and should have
+// given up the others, because the helper inherits what is held. Afterwards this process holds
+// every capability in the namespace and none outside. It ends undumpable. Error (step "userns"): a
+// call failed, a helper failed or died, or the kernel's maps are not `wanted`'s; then the process
+// may be in a namespace that maps nothing, and must not go on.
 void enter(const UserNamespace& wanted);
 
 }  // namespace stepdown::userns

@@ -60,7 +60,9 @@ OwnProc::OwnProc() {
 
 sys::Fd OwnProc::open(const char* name, int flags) const {
   sys::Fd file = open_beneath(directory_.get(), name, flags);
-  if (!file) throw_errno(step, "openat2(2)", std::string("/proc/self/") + name);
+  if (!file)
+    throw_errno(step, "openat2(2)", std::string("/proc/self/") + name,
+                errno == ENOENT ? "/proc must not be mounted with hidepid=" : "");
   return file;
 }
 

@@ -776,7 +776,7 @@ TEST(BindServer, NeedsTheProcOfItsOwnPidNamespace) {
                 in_own_mounts();
                 checked(mount("none", "/proc", "tmpfs", 0, nullptr), "mount");
               }),
-              HasSubstr("not a procfs"));
+              HasSubstr("/proc is missing"));
   EXPECT_THAT(obstacle_in_own_pid_namespace(), HasSubstr("another PID namespace"));
 }
 

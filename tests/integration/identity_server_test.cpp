@@ -1144,14 +1144,15 @@ TEST(TheLimitThatCarries, IsNotTheAppsToSet) {
 }
 
 TEST(TheLimitThatCarries, IsTheOnlyOneThatIsNot) {
-  EXPECT_EQ(
-      told_by([] {
-        const rlimit some{100, 200};
-        say(result_of(setrlimit(RLIMIT_NOFILE, &some)) + " " + limit_of(RLIMIT_NOFILE));
-        const rlimit fewer{90, 190};
-        say(result_of(prlimit(0, RLIMIT_NOFILE, &fewer, nullptr)) + " " + limit_of(RLIMIT_NOFILE));
-      }),
-      "0 100/200\n0 90/190\n");
+  EXPECT_EQ(told_by([] {
+              const rlimit some{100, 200};
+              say(result_of(setrlimit(RLIMIT_NOFILE, &some)));
+              say(limit_of(RLIMIT_NOFILE));
+              const rlimit fewer{90, 190};
+              say(result_of(prlimit(0, RLIMIT_NOFILE, &fewer, nullptr)));
+              say(limit_of(RLIMIT_NOFILE));
+            }),
+            "0\n100/200\n0\n90/190\n");
 }
 
 // ---- the supervisor ----

@@ -102,7 +102,7 @@ TEST_P(InitSupervised, AdoptsOrphans) {
 
 TEST_P(InitSupervised, StopsAndContinuesWithTheApp) {
   EXPECT_THAT(
-      tale_of([this](Shell& shell) {
+      tale_of([](Shell& shell) {
         shell.open_terminal();
         Tree tree(words("job"), Place::own_group, own_network);
         shell.say(tree.line().substr(0, 5));

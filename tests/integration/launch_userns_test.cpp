@@ -382,7 +382,7 @@ TEST(UsernsDrop, LeavesNoneWithRangesEither) {
 
 TEST(UsernsDrop, KeepsACapabilityThatTheCallerNeverHad) {
   Start start = probing({"--userns", "--keep-cap", "SYS_ADMIN"});
-  start.caller = root_with(caps({CAP_SETUID, CAP_SETGID}));
+  start.caller = root_with(caps({CAP_SETUID, CAP_SETGID, CAP_DAC_OVERRIDE}));
   const Report app = World().run(start).app();
   expect_all_five(app, caps({CAP_SYS_ADMIN}));
   EXPECT_TRUE(app.no_new_privs);
@@ -626,12 +626,30 @@ TEST(UsernsGroups, CanNotBeChangedInside) {
 
 // ---- callers with less ----
 
-TEST(UsernsCaller, NeedsNoMoreThanSetuidAndSetgid) {
+TEST(UsernsCaller, NeedsNoMoreThanThreeOfDockersCapabilities) {
   World world;
   world.subuid = world.subgid = "app:100000:65536\n";
   Start start = probing({"--userns"});
-  start.caller = root_with(caps({CAP_SETUID, CAP_SETGID}));
+  start.caller = root_with(caps({CAP_SETUID, CAP_SETGID, CAP_DAC_OVERRIDE}));
   watched(world, start, [](pid_t pid) { EXPECT_EQ(map_of(pid, "uid_map"), own_and_range); });
+}
+
+// Without it the launcher would have to let others of the app's uid look into it.
+TEST(UsernsCaller, WithoutDacOverrideIsBlockedAndToldSo) {
+  Start start = probing({"--userns"});
+  start.caller = root_with(caps({CAP_SETUID, CAP_SETGID}));
+  EXPECT_NE(refused(World(), start).find("--cap-add DAC_OVERRIDE"), std::string::npos);
+}
+
+TEST(UsernsCaller, MayBeInAUserNamespaceItself) {
+  World world;
+  world.subuid = world.subgid = "app:100000:65536\n";
+  const Outcome outcome =
+      world.run({"--profile", "legacy-root", "--user", "app", "--", "/srv/bin/stepdown", "--userns",
+                 "--user", "5:6", "--uid-map", "0:5:1", "--uid-map", "1:100:10", "--gid-map",
+                 "0:6:1", "--", "/srv/bin/probe"});
+  EXPECT_EQ(outcome.app().uids, (std::vector<std::uint32_t>{0, 0, 0, 0}));
+  EXPECT_TRUE(outcome.app().no_new_privs);
 }
 
 TEST(UsernsCaller, WithoutSetuidIsBlockedAndToldSo) {
