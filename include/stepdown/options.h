@@ -64,6 +64,10 @@ struct Options {
   CapabilitySet keep_caps;
   bool allow_new_privs = false;
 
+  bool read_only = false;
+  bool only_ports = false;
+  bool landlock_required = false;  // --landlock require
+
   Userns userns = Userns::none;
   std::vector<IdMapping> uid_map;  // --uid-map, in order; either map asks for a namespace by itself
   std::vector<IdMapping> gid_map;

@@ -109,6 +109,12 @@ struct Plan {
   // Where the kernel has no seccomp at all: false makes the filter moot, true blocks the plan.
   bool filter_required = true;
 
+  // What Landlock limits: writing to the writable paths, binding TCP to the ports. Where the kernel
+  // can't do all of that: false makes it weaker or moot, and tells; true blocks the plan.
+  bool read_only = false;
+  bool only_ports = false;
+  bool landlock_required = false;
+
   std::optional<UserNamespace> user_namespace;
   PretendRoot pretend_root = PretendRoot::none;
 

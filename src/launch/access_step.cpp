@@ -8,6 +8,7 @@
 
 #include "launch/scout.h"
 #include "launch/steps.h"
+#include "launch/unplanted_path.h"
 #include "stepdown/error.h"
 #include "stepdown/ownership.h"
 #include "sys/text.h"
@@ -72,6 +73,16 @@ std::string unreadable(const Plan& plan, const std::string& path, bool handed_ov
          std::to_string(raw(plan.identity.gid)) + " SOURCE " + path;
 }
 
+// Why a permission to write at `path` would not be given to what the plan means by it.
+std::string untrusted_way(const std::string& path) {
+  try {
+    open_unplanted("writable " + path, path);
+  } catch (const Error& error) {
+    return error.reason();
+  }
+  return {};
+}
+
 // As the app's user. `handed_over` tells whether the owned paths are its own by now.
 std::vector<Obstacle> obstacles(const Plan& plan, bool handed_over) {
   std::vector<Obstacle> found;
@@ -79,6 +90,8 @@ std::vector<Obstacle> obstacles(const Plan& plan, bool handed_over) {
     if (handed_over || !is_owned(plan, path)) {
       if (const auto reason = not_writable_reason(path))
         found.push_back({"writable " + path, advice_to_own(path, *reason)});
+      else if (const std::string way = plan.read_only ? untrusted_way(path) : ""; !way.empty())
+        found.push_back({"writable " + path, way});
     } else if (::access(parent_of(path).c_str(), X_OK) != 0 && errno == EACCES) {
       found.push_back({"writable " + path, "the app's user can't enter " + parent_of(path)});
     }

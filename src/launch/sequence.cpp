@@ -50,6 +50,10 @@ constexpr Step steps_in_order[] = {
     {"filter", examine_filter, apply_filter},
     // The supervisor stays behind here, as unprivileged as the app: the app's process goes on.
     {"init", examine_init, apply_init},
+    // The app's alone: the supervisor opens the app's memory for writing, which the rules forbid,
+    // and
+    // stands outside, where the app's signals don't reach.
+    {"landlock", examine_landlock, apply_landlock},
     // The filter whose calls the supervisor answers is the app's alone. After verify: under it
     // setresuid(0, 0, 0) may say 0.
     {"supervised", examine_supervised, apply_supervised},

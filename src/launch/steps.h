@@ -52,6 +52,8 @@ void examine_filter(const Launch& launch, Findings& findings);
 void apply_filter(const Launch& launch);
 void examine_init(const Launch& launch, Findings& findings);
 void apply_init(const Launch& launch);
+void examine_landlock(const Launch& launch, Findings& findings);
+void apply_landlock(const Launch& launch);
 void examine_supervised(const Launch& launch, Findings& findings);
 void apply_supervised(const Launch& launch);
 void examine_exec(const Launch& launch, Findings& findings);

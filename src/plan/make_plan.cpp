@@ -251,6 +251,22 @@ void refuse_pretence(const Options& options) {
            "leave out one of the two");
 }
 
+void plan_landlock(Plan& plan, const Options& options) {
+  plan.read_only = options.read_only;
+  plan.only_ports = options.only_ports;
+  plan.landlock_required = options.landlock_required;
+  if (!plan.read_only && !plan.only_ports) {
+    if (plan.landlock_required)
+      refuse("--landlock require", "there is nothing that Landlock should do",
+             "add --read-only, --only-ports, or both");
+    return;
+  }
+  if (options.allow_new_privs)
+    refuse(options.read_only ? "--read-only" : "--only-ports",
+           "Landlock needs no_new_privs, which --allow-new-privs leaves out",
+           "leave out one of the two");
+}
+
 void plan_fds(Plan& plan, const Options& options, const Caller& caller) {
   plan.keep_all_fds = options.manners == Manners::gosu;
   plan.keep_fds = options.keep_fds;
@@ -314,6 +330,7 @@ Plan make_plan(const Options& options, const AccountFiles& accounts, const Calle
   plan.pretend_root = options.pretend_root;
   plan.user_namespace = plan_user_namespace(plan.identity, options, accounts, caller, host);
   plan_ports_and_capabilities(plan, options, caller, host);
+  plan_landlock(plan, options);
 
   plan_environment(plan, options, accounts, caller);
   plan.init = options.init;

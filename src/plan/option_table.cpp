@@ -132,6 +132,18 @@ constexpr auto table =
             {"profile", "NAME", Kind::value, false,
              "a set of options by name: legacy-root, for images that insist on being root",
              [](Options& o, View v) { o.profile = v; }},
+            {"read-only", "", Kind::flag, false,
+             "write only beneath the writable paths and on the usual devices (Landlock)",
+             [](Options& o, View) { o.read_only = true; }},
+            {"only-ports", "", Kind::flag, false, "bind no other TCP ports than --port (Landlock)",
+             [](Options& o, View) { o.only_ports = true; }},
+            {"landlock", "best-effort|require", Kind::value, false,
+             "where the kernel can't do all of that: say so (the default), or refuse",
+             [](Options& o, View v) {
+               if (v != "best-effort" && v != "require")
+                 refuse("--landlock " + std::string(v), "it is best-effort or require");
+               o.landlock_required = v == "require";
+             }},
             {"env", "K=V", Kind::list, true, "set a variable of the app's environment",
              [](Options& o, View v) { o.environment.push_back(assignment(v)); }},
             {"chdir", "DIR", Kind::value, true, "start the app in DIR",

@@ -14,6 +14,8 @@ APP = 10001
 LOGS = 20001
 HERE = pathlib.Path(__file__).parent
 PYTHON = "/usr/bin/python3"
+PORT_80 = ("--port", "80")
+CONFINED = (*PORT_80, "--read-only", "--only-ports", "--landlock", "require")
 CAPABILITY = {NOTHING: [], NET_BIND_SERVICE: ["cap_net_bind_service"]}
 
 
@@ -35,7 +37,7 @@ class Machine:
         path.mkdir(mode=0o755)
         return path
 
-    def launch(self, data, *command, options=("--port", "80")):
+    def launch(self, data, *command, options=PORT_80):
         return Program([self.stepdown, "--user", "app", "--own", data, *options, "--", *command])
 
     def check(self, pid, *words):
@@ -102,14 +104,14 @@ BOTH_KINDS_OF_HOST = {
 
 
 @claim.for_each(**BOTH_KINDS_OF_HOST)
-def nginx_serves_port_80(machine, first_port, kept):
+def nginx_serves_port_80(machine, first_port, kept, options=PORT_80):
     set_first_unprivileged_port(first_port)
     data = machine.new_directory()
     (data / "www").mkdir()
     page = os.urandom(300_000)
     (data / "www" / "page").write_bytes(page)
     command = ["nginx", "-p", data, "-c", HERE / "nginx.conf", "-e", "stderr"]
-    with machine.launch(data, *command) as nginx:
+    with machine.launch(data, *command, options=options) as nginx:
         wait_until("port 80", lambda: nginx.still_running() and http_get("/page"))
         expect_equal("GET /page", http_get("/page"), (200, page))
         expect_equal("GET /none", http_get("/none")[0], 404)
@@ -129,14 +131,19 @@ def nginx_serves_port_80(machine, first_port, kept):
         expect_equal("status after SIGTERM", nginx.stop(), 0)
 
 
+@claim
+def nginx_serves_port_80_read_only(machine):
+    nginx_serves_port_80(machine, 1024, NET_BIND_SERVICE, options=CONFINED)
+
+
 @claim.for_each(**BOTH_KINDS_OF_HOST)
-def redis_serves_port_80_and_keeps_its_data(machine, first_port, kept):
+def redis_serves_port_80_and_keeps_its_data(machine, first_port, kept, options=PORT_80):
     set_first_unprivileged_port(first_port)
     data = machine.new_directory()
     (data / "left-by-root").write_text("x")
     command = ["redis-server", "--port", "80", "--dir", data, "--appendonly", "yes",
                "--logfile", "/dev/stdout"]
-    with machine.launch(data, *command) as server:
+    with machine.launch(data, *command, options=options) as server:
         wait_until("port 80", lambda: server.still_running() and redis_answers())
         with Redis() as redis:
             for number in range(1000):
@@ -156,7 +163,7 @@ def redis_serves_port_80_and_keeps_its_data(machine, first_port, kept):
     expect_equal("owners in the data directory", owners_below(data), {(APP, APP)})
 
     # The next start finds its own data and nothing to hand over.
-    with machine.launch(data, *command) as server:
+    with machine.launch(data, *command, options=options) as server:
         wait_until("port 80", lambda: server.still_running() and redis_answers())
         with Redis() as redis:
             expect_equal("DBSIZE", redis.ask("DBSIZE"), "1000")
@@ -164,13 +171,18 @@ def redis_serves_port_80_and_keeps_its_data(machine, first_port, kept):
         expect_all_stepped_down(machine, server, kept)
 
 
+@claim
+def redis_serves_port_80_and_keeps_its_data_read_only(machine):
+    redis_serves_port_80_and_keeps_its_data(machine, 1024, NET_BIND_SERVICE, options=CONFINED)
+
+
 @claim.for_each(**BOTH_KINDS_OF_HOST)
-def python_http_server_serves_port_80(machine, first_port, kept):
+def python_http_server_serves_port_80(machine, first_port, kept, options=PORT_80):
     set_first_unprivileged_port(first_port)
     data = machine.new_directory()
     (data / "page").write_text("hello from port 80")
     server = f"exec {PYTHON} -m http.server 80 --directory {data} 2> /dev/stdout"
-    with machine.launch(data, "sh", "-c", server) as python:
+    with machine.launch(data, "sh", "-c", server, options=options) as python:
         wait_until("port 80", lambda: python.still_running() and http_get("/page"))
         expect_equal("GET /page", http_get("/page"), (200, b"hello from port 80"))
         expect("python" in Status.of(python.pid).name, "the launcher's PID is not the server")
@@ -178,6 +190,11 @@ def python_http_server_serves_port_80(machine, first_port, kept):
         python.wait_for_output("stdout", "GET /page")
         expect_equal("owners in the data directory", owners_below(data), {(APP, APP)})
         expect_equal("status after SIGTERM", python.stop(), -signal.SIGTERM)
+
+
+@claim
+def python_http_server_serves_port_80_read_only(machine):
+    python_http_server_serves_port_80(machine, 1024, NET_BIND_SERVICE, options=CONFINED)
 
 
 @claim.for_each(**BOTH_KINDS_OF_HOST)

@@ -161,7 +161,11 @@ int errno_of_bind(int type, std::uint16_t port) {
   return error;
 }
 
-void print_attempts(const char* roots) {
+void print_attempts(const std::string& directory, const char* roots) {
+  // The app's own, but outside what --writable names.
+  std::printf("\"write_spool\":%d,",
+              errno_of(SYS_openat, AT_FDCWD, (directory + "/../spool/new").c_str(),
+                       O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   std::printf("\"read_roots\":%d,\"write_roots\":%d,\"chown_roots\":%d,",
               errno_of(SYS_openat, AT_FDCWD, roots, O_RDONLY | O_CLOEXEC),
               errno_of(SYS_openat, AT_FDCWD, roots, O_WRONLY | O_CLOEXEC),
@@ -240,7 +244,7 @@ int main(int count, char** words, char** environment) {
   print_map("uid_map");
   print_map("gid_map");
   print_refusals();
-  print_attempts(words[2]);
+  print_attempts(directory, words[2]);
   print_surroundings(environment);
   print_worker(directory);
   // Last, because it changes what it asks about where it works.

@@ -21,6 +21,7 @@
 //   +threads=N      how many of N threads are told 0 by each of geteuid(2) and getegid(2)
 //   +i386=CALL +x32=CALL   getuid or setuid, by another system call table
 //   +hold=stdin     after the report: wait until stdin has ended
+//   +do=DEED:PATH[:PATH]   a deed of probe_writes.h
 //   +wait=any       waitpid(2): whether the launcher left a child behind
 //   +play=ROLE      instead of all this: a role of probe_roles.h
 //   +exec=PATH      instead of all this: become PATH with the words that follow
@@ -59,6 +60,7 @@
 #include <vector>
 
 #include "probe_roles.h"
+#include "probe_writes.h"
 
 namespace {
 
@@ -451,6 +453,7 @@ int main(int argc, char** argv, char** environment) {
     if (name == "create-in")
       result = result_of(open((value + "/made-by-app").c_str(), O_WRONLY | O_CREAT | O_EXCL, 0644));
     if (name == "touch") result = result_of(open(value.c_str(), O_WRONLY | O_CREAT, 0644));
+    if (name == "do") result = writes::result_of(value);
     if (name == "wait") result = result_of(waitpid(-1, nullptr, WNOHANG));
     if (name == "fstat") result = fstat_result(value);
     if (name == "tcp-as") result = bind_as_result(value);
