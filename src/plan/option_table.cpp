@@ -129,8 +129,8 @@ constexpr auto table =
                         "it is --pretend-root or --pretend-root=static");
                o.pretend_root = v.empty() ? PretendRoot::supervised : PretendRoot::fixed;
              }},
-            {"profile", "NAME", Kind::value, false,
-             "a set of options by name: legacy-root, for images that insist on being root",
+            {"profile", "NAME|FILE", Kind::value, false,
+             "options out of a TOML file, or a built-in one: stepdown profile list",
              [](Options& o, View v) { o.profile = v; }},
             {"env", "K=V", Kind::list, true, "set a variable of the app's environment",
              [](Options& o, View v) { o.environment.push_back(assignment(v)); }},
