@@ -20,7 +20,7 @@
 namespace stepdown {
 namespace {
 
-using std::string_literals::operator""s;
+using namespace std::string_literals;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::EndsWith;
@@ -31,14 +31,16 @@ using testing::SizeIs;
 using testing::StartsWith;
 
 class Profile : public testing::Test {
+ public:
+  Profile(const Profile&) = delete;
+  Profile& operator=(const Profile&) = delete;
+
  protected:
   Profile() {
     std::string name = testing::TempDir() + "profile-XXXXXX";
     directory_ = ::mkdtemp(name.data());
   }
   ~Profile() override { std::filesystem::remove_all(directory_); }
-  Profile(const Profile&) = delete;
-  Profile& operator=(const Profile&) = delete;
 
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
   std::string write(const std::string& text, const std::string& name = "app.toml") const {
