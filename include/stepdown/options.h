@@ -48,7 +48,7 @@ struct Options {
   std::optional<std::string> user;      // USER[:GROUP]
   std::optional<std::string> user_of;   // PATH
   std::optional<std::string> user_env;  // UIDVAR[:GIDVAR]
-  std::optional<std::string> profile;   // the name of a built-in one
+  std::optional<std::string> profile;   // the name of a built-in one, or a path
   bool exact_user = false;
   std::vector<std::string> group_add;
   bool keep_groups = false;
@@ -103,10 +103,6 @@ struct OptionRow {
   // Reads `value` into the options. Error: a value out of range or malformed.
   void (*set)(Options& options, std::string_view value);
 };
-
-// Adds what the profile that `options` names asks for; what was said by itself stays. Error: no
-// such profile.
-void apply_profile(Options& options);
 
 // In the order in which --help-all shows them.
 std::span<const OptionRow> option_table();

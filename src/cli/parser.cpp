@@ -11,6 +11,7 @@
 #include "cli/version.h"
 #include "stepdown/error.h"
 #include "stepdown/plan.h"
+#include "stepdown/profile.h"
 
 namespace stepdown::cli {
 
@@ -20,7 +21,8 @@ constexpr const char* step = "words";
 
 const char* const run_footer =
     "Other commands: plan (the same words: what would be done, nothing is), check (judges running\n"
-    "processes), run (this one, by its name). Under the name gosu or su-exec: their grammar.\n"
+    "processes), profile (list, show, check), run (this one, by its name). Under the name gosu or\n"
+    "su-exec: their grammar.\n"
     "Exit status: 125 stepdown failed or refused, 126 the command can't be executed, 127 it was "
     "not\n"
     "found, else the command's own. All options: --help-all, stepdown(1).";
@@ -31,11 +33,28 @@ const char* const plan_footer =
 using Modes = std::map<std::string, std::string>;
 constexpr std::string_view bare = "\x01";  // nothing that anybody means to type
 
-void take_modes(const Modes& modes, Options& options) {
+// What the words set, in their order: said again where a profile comes to lie beneath them.
+class Said {
+ public:
+  explicit Said(Options& options) : options_(options) {}
+  void set(const OptionRow& row, std::string_view value) {
+    row.set(options_, value);
+    said_.emplace_back(&row, value);
+  }
+  void repeat(Options& options) const {
+    for (const auto& [row, value] : said_) row->set(options, value);
+  }
+
+ private:
+  Options& options_;
+  std::vector<std::pair<const OptionRow*, std::string>> said_;
+};
+
+void take_modes(const Modes& modes, Said& said) {
   for (const OptionRow& row : option_table()) {
     const auto mode = modes.find(std::string(row.name));
     if (mode == modes.end() || mode->second.empty()) continue;
-    row.set(options, mode->second == bare ? std::string_view() : mode->second);
+    said.set(row, mode->second == bare ? std::string_view() : mode->second);
   }
 }
 
@@ -46,14 +65,14 @@ bool mentions(const Words& words, const std::string& name) {
 
 // CLI11 compares every new option with every other, which would be the dearest thing a launch does:
 // options that no word mentions are left out, unless the help is to list them.
-void add_options(CLI::App& app, Options& options, Modes& modes, const Words& words, bool all) {
+void add_options(CLI::App& app, Said& said, Modes& modes, const Words& words, bool all) {
   for (const OptionRow& row : option_table()) {
     const std::string name = "--" + std::string(row.name);
     if (!all && !mentions(words, name)) continue;
     CLI::Option* option = nullptr;
     if (row.kind == OptionRow::Kind::flag) {
       option = app.add_flag_callback(
-          name, [&options, &row] { row.set(options, {}); }, std::string(row.help));
+          name, [&said, &row] { said.set(row, {}); }, std::string(row.help));
       option->disable_flag_override();
     } else if (row.kind == OptionRow::Kind::mode) {
       // A flag with a default value takes =VALUE, and never the word that follows.
@@ -62,8 +81,8 @@ void add_options(CLI::App& app, Options& options, Modes& modes, const Words& wor
       option->type_name(std::string(row.metavar))
           ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
     } else {
-      const auto take = [&options, &row](const CLI::results_t& values) {
-        for (const std::string& value : values) row.set(options, value);
+      const auto take = [&said, &row](const CLI::results_t& values) {
+        for (const std::string& value : values) said.set(row, value);
         return true;
       };
       option = app.add_option(name, take, std::string(row.help));
@@ -157,6 +176,15 @@ void take_rest(const Words& words, std::vector<std::string> rest, Options& optio
   options.command = std::move(rest);
 }
 
+// The profile beneath, the words on top: a single value hides the profile's, lists add up.
+void put_profile_beneath(Options& options, const Said& said) {
+  if (!options.profile) return;
+  Options together = profile_options(*options.profile);
+  said.repeat(together);
+  together.command = std::move(options.command);
+  options = std::move(together);
+}
+
 }  // namespace
 
 std::optional<ParsedWords> parse_words(const Words& words, bool plan) {
@@ -181,7 +209,8 @@ std::optional<ParsedWords> parse_words(const Words& words, bool plan) {
   else if (asks_for_help || mentions(words, "--version"))
     app.add_flag("--version", version, "version, libraries and build");
   Modes modes;
-  add_options(app, parsed.options, modes, words, asks_for_help);
+  Said said(parsed.options);
+  add_options(app, said, modes, words, asks_for_help);
   app.prefix_command();
   app.footer(plan ? plan_footer : run_footer);
   try {
@@ -196,9 +225,9 @@ std::optional<ParsedWords> parse_words(const Words& words, bool plan) {
       write_out(app.help());
       return std::nullopt;
     }
-    take_modes(modes, parsed.options);
+    take_modes(modes, said);
     take_rest(words, app.remaining(), parsed.options);
-    apply_profile(parsed.options);
+    put_profile_beneath(parsed.options, said);
     return parsed;
   } catch (const CLI::ParseError& error) {
     configure_log(parsed.options);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "plan/contradictions.h"
 #include "plan/environment.h"
 #include "plan/ports.h"
 #include "plan/user_namespace.h"
@@ -123,7 +124,6 @@ Identity from_environment(const Options& options, const AccountFiles& accounts,
 
 Identity wanted_identity(const Options& options, const AccountFiles& accounts, const Caller& caller,
                          const Host& host) {
-  if (options.user_of && options.user_env) refuse("--user-of", "it can't go with --user-env");
   const std::optional<Identity> user = from_user(options, accounts, caller);
   if (options.user_of) return from_owner(options, accounts, host, user);
   if (options.user_env) return from_environment(options, accounts, caller, user);
@@ -239,32 +239,13 @@ void plan_environment(Plan& plan, const Options& options, const AccountFiles& ac
   for (const auto& [name, value] : options.environment) set_variable(plan.environment, name, value);
 }
 
-void refuse_pretence(const Options& options) {
-  if (options.pretend_root == PretendRoot::none) return;
-  if (wants_user_namespace(options))
-    refuse("--pretend-root",
-           "it can't go with a user namespace (--userns, --uid-map, --gid-map, --profile "
-           "legacy-root), where uid 0 is real",
-           "leave out one of the two: the namespace, where the engine forbids it");
-  if (options.allow_new_privs)
-    refuse("--pretend-root", "its filter needs no_new_privs, which --allow-new-privs leaves out",
-           "leave out one of the two");
-}
-
 void plan_landlock(Plan& plan, const Options& options) {
   plan.read_only = options.read_only;
   plan.only_ports = options.only_ports;
   plan.landlock_required = options.landlock_required;
-  if (!plan.read_only && !plan.only_ports) {
-    if (plan.landlock_required)
-      refuse("--landlock require", "there is nothing that Landlock should do",
-             "add --read-only, --only-ports, or both");
-    return;
-  }
-  if (options.allow_new_privs)
-    refuse(options.read_only ? "--read-only" : "--only-ports",
-           "Landlock needs no_new_privs, which --allow-new-privs leaves out",
-           "leave out one of the two");
+  if (plan.landlock_required && !plan.read_only && !plan.only_ports)
+    refuse("--landlock require", "there is nothing that Landlock should do",
+           "add --read-only, --only-ports, or both");
 }
 
 void plan_fds(Plan& plan, const Options& options, const Caller& caller) {
@@ -301,6 +282,7 @@ bool same_groups(const std::vector<Gid>& a, const std::vector<Gid>& b, Gid prima
 Plan make_plan(const Options& options, const AccountFiles& accounts, const Caller& caller,
                const Host& host) {
   if (options.command.empty()) refuse("No command", "there is nothing to run", no_command_hint);
+  for (const Contradiction refuse_one : contradictions()) refuse_one(options);
   Plan plan;
   plan.command = options.command;
   plan.identity = wanted_identity(options, accounts, caller, host);
@@ -326,7 +308,6 @@ Plan make_plan(const Options& options, const AccountFiles& accounts, const Calle
   plan.drop_privileges = !(options.manners == Manners::gosu && plan.identity.uid == root_uid);
   plan.no_new_privs = plan.drop_privileges && !options.allow_new_privs;
   plan.filter_required = options.manners != Manners::gosu;
-  refuse_pretence(options);
   plan.pretend_root = options.pretend_root;
   plan.user_namespace = plan_user_namespace(plan.identity, options, accounts, caller, host);
   plan_ports_and_capabilities(plan, options, caller, host);

@@ -129,8 +129,8 @@ constexpr auto table =
                         "it is --pretend-root or --pretend-root=static");
                o.pretend_root = v.empty() ? PretendRoot::supervised : PretendRoot::fixed;
              }},
-            {"profile", "NAME", Kind::value, false,
-             "a set of options by name: legacy-root, for images that insist on being root",
+            {"profile", "NAME|FILE", Kind::value, false,
+             "options out of a TOML file, or a built-in one: stepdown profile list",
              [](Options& o, View v) { o.profile = v; }},
             {"read-only", "", Kind::flag, false,
              "write only beneath the writable paths and on the usual devices (Landlock)",

@@ -4,6 +4,7 @@
 
 #include "plan_world.h"
 #include "stepdown/error.h"
+#include "stepdown/profile.h"
 
 namespace stepdown {
 namespace {
@@ -319,22 +320,10 @@ TEST(PlanPretendRoot, DoesNotGoWithWhatContradictsIt) {
   EXPECT_THAT(refusal(words), HasSubstr("--userns"));
 }
 
-TEST(Profile, LegacyRootIsAPresetOfOptions) {
-  Options words = options("app");
-  words.profile = "legacy-root";
-  words.keep_caps = {Capability::sys_admin};
-  apply_profile(words);
-  EXPECT_EQ(words.userns, Userns::root);
-  EXPECT_EQ(words.keep_caps,
-            (CapabilitySet{Capability::sys_admin, Capability::chown, Capability::dac_override,
-                           Capability::fowner, Capability::setuid, Capability::setgid,
-                           Capability::kill}));
-}
-
-TEST(Profile, WarnsWhereNobodyExistsToDropTo) {
-  Options words = options("app");
-  words.profile = "legacy-root";
-  apply_profile(words);
+TEST(PlanLegacyRoot, WarnsWhereNobodyExistsToDropTo) {
+  Options words = profile_options("legacy-root");
+  words.user = "app";
+  words.command = {"app"};
   const auto note = [&words](const AccountFiles& files) {
     return namespace_of(planned(words, container_root(), machine(), files)).note;
   };
@@ -345,28 +334,13 @@ TEST(Profile, WarnsWhereNobodyExistsToDropTo) {
   EXPECT_THAT(namespace_of(planned(with_userns(Userns::root))).note, Not(HasSubstr("nobody but")));
 }
 
-TEST(Profile, AsksForTheUserByItsOption) {
+TEST(PlanWithAProfile, AsksForTheUserByItsOption) {
   // The first word would be the command: "name it first" is no help.
   Options words = options("app");
   words.user.reset();
   EXPECT_THAT(refusal(words), HasSubstr("name it first"));
-  words.profile = "legacy-root";
-  apply_profile(words);
+  words.profile = "default";
   EXPECT_THAT(refusal(words), AllOf(HasSubstr("--user USER"), Not(HasSubstr("name it first"))));
-}
-
-TEST(Profile, LeavesWhatTheCommandLineSays) {
-  Options words = options("app");
-  words.profile = "legacy-root";
-  words.userns = Userns::keep;
-  apply_profile(words);
-  EXPECT_EQ(words.userns, Userns::keep);
-}
-
-TEST(Profile, ThatDoesNotExistIsRefused) {
-  Options words = options("app");
-  words.profile = "legacy";
-  EXPECT_THROW(apply_profile(words), Error);
 }
 
 }  // namespace
