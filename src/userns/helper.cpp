@@ -122,9 +122,14 @@ Helper::Helper(const Work& work) {
 
 Helper::~Helper() {
   channel_.reset();
+  if (pid_ > 0) wait_for_end();
+}
+
+bool Helper::wait_for_end() {
   // ECHILD: whoever started us ignores SIGCHLD, and the kernel has reaped it already.
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  while (::waitpid(pid_, nullptr, 0) < 0)
+    if (errno != EINTR) return errno == ECHILD;
+  return true;
 }
 
 std::string Helper::answer() {
@@ -132,6 +137,9 @@ std::string Helper::answer() {
   ssize_t got = -1;
   if (send(channel_.get(), "g")) got = receive(channel_.get(), buffer.data(), buffer.size());
   if (got <= 0) refuse(step, "the helper that stays outside ended before its work was done");
+  // It holds capabilities until it ends: the app must not run beside it.
+  if (!wait_for_end()) throw_errno(step, "waitpid(2)");
+  pid_ = -1;
   const std::string_view answer(buffer.data(), static_cast<std::size_t>(got));
   if (answer.front() == failed) throw Error(unpacked(answer.substr(1)));
   return std::string(answer.substr(1));

@@ -23,11 +23,13 @@ class Helper {
   Helper(const Helper&) = delete;
   Helper& operator=(const Helper&) = delete;
 
-  // Tells it to begin; what `work` returned. Error: the one that `work` threw, or, of the step
-  // "userns", that the child ended without an answer.
+  // Tells it to begin; what `work` returned, when the child has ended. Error: the one that `work`
+  // threw, or, of the step "userns", that the child ended without an answer.
   std::string answer();
 
  private:
+  bool wait_for_end();
+
   sys::Fd channel_;
   pid_t pid_ = -1;
 };
