@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <climits>
 #include <csignal>
 #include <set>
@@ -654,7 +655,7 @@ void pause_and_say_stream(int, siginfo_t*, void* context) {
   pause_of_the_supervisor->reached = true;
   while (!pause_of_the_supervisor->over) usleep(1000);
   auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
-  *reinterpret_cast<int*>(registers[REG_R10]) = SOCK_STREAM;
+  *std::bit_cast<int*>(registers[REG_R10]) = SOCK_STREAM;
   registers[REG_RAX] = 0;
 }
 

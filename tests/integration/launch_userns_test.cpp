@@ -122,7 +122,7 @@ TEST(UsernsRanges, ThatAreNoNumbersAreRefusedByFileAndLine) {
     world.subuid = "other:1:1\n" + line + "\n";
     const std::string said = refused(world, probing({"--userns"}));
     EXPECT_NE(said.find("/etc/subuid"), std::string::npos) << line << ": " << said;
-    EXPECT_NE(said.find("2"), std::string::npos) << said;
+    EXPECT_NE(said.find('2'), std::string::npos) << said;
   }
 }
 
@@ -475,7 +475,7 @@ TEST(LegacyRoot, DropsAWorkerByEveryMeans) {
     Start start;
     start.words = {"--profile", "legacy-root", "--user", "app", "--"};
     start.words.insert(start.words.end(), means.begin(), means.end());
-    start.words.push_back("probe");
+    start.words.emplace_back("probe");
     const Outcome outcome = watched(world, start, [](pid_t pid) {
       EXPECT_EQ(status_of(pid, "Uid"), "101000 101000 101000 101000");
       EXPECT_EQ(status_of(pid, "Gid"), "101000 101000 101000 101000");

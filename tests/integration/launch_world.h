@@ -37,7 +37,7 @@ inline Outcome watched(const World& world, Start start, const std::function<void
     looked = true;
     look(pid);
   };
-  const Outcome outcome = world.run(start);
+  Outcome outcome = world.run(start);
   EXPECT_TRUE(looked) << outcome.err;
   return outcome;
 }
