@@ -18,12 +18,10 @@ constexpr Step steps_in_order[] = {
     {"groups", examine_groups, apply_groups},
     {"gid", examine_gid, apply_gid},
     // From here on the uid is the app's. 0 to N clears ambient and effective, so the capability
-    // work
-    // comes after it, with the permitted set carried over by PR_SET_KEEPCAPS.
+    // work comes after it, with the permitted set carried over by PR_SET_KEEPCAPS.
     {"uid", examine_uid, apply_uid},
     // The app's own user namespace is owned by its user: pidfd_getfd(2) on the app asks for that,
-    // and
-    // so do the maps. Who is to bind low ports for the app stays outside.
+    // and so do the maps. Who is to bind low ports for the app stays outside.
     {"outside", examine_outside, apply_outside},
     // All capabilities again, but inside. What follows gives those up.
     {"userns", examine_userns, apply_userns},
@@ -51,8 +49,7 @@ constexpr Step steps_in_order[] = {
     // The supervisor stays behind here, as unprivileged as the app: the app's process goes on.
     {"init", examine_init, apply_init},
     // The app's alone: the supervisor opens the app's memory for writing, which the rules forbid,
-    // and
-    // stands outside, where the app's signals don't reach.
+    // and stands outside, where the app's signals don't reach.
     {"landlock", examine_landlock, apply_landlock},
     // The filter whose calls the supervisor answers is the app's alone. After verify: under it
     // setresuid(0, 0, 0) may say 0.

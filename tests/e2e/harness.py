@@ -229,8 +229,14 @@ def process_tree(root):
 
 
 def threads_of(pid):
-    """The status of every thread: an escape hatch hides in the one that nobody looked at."""
-    return [Status.of(f"{pid}/task/{thread}") for thread in os.listdir(f"/proc/{pid}/task")]
+    """The status of every thread: an escape hatch hides in the one that nobody looked at. A server's
+    workers come and go: of one that has ended meanwhile there are none."""
+    threads = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                threads.append(Status.of(f"{pid}/task/{thread}"))
+    return threads
 
 
 class Program:
