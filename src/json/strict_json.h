@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -23,6 +22,9 @@ struct Limits {
 // Error, step `name`: not JSON (line and column), a duplicate key (its place), above a limit, not
 // UTF-8, a NUL in a string.
 Json parse(std::string_view text, const std::string& name, const Limits& limits = {});
+
+// For messages: in double quotes, cut, fit for a terminal.
+std::string shown(std::string_view text);
 
 // A value and where it stands, as "syscalls[3].args[0].op".
 class Value {
@@ -45,7 +47,7 @@ class Value {
   [[nodiscard]] std::uint64_t number(std::uint64_t least, std::uint64_t most) const;
   [[nodiscard]] std::vector<std::string> strings() const;
   // Error: not an object, or a key that isn't one of these, with its place.
-  void only(std::initializer_list<std::string_view> keys) const;
+  void only(const std::vector<std::string_view>& keys) const;
 
   // Throws the Error: step "NAME: PLACE".
   [[noreturn]] void refuse(std::string_view cause, std::string_view hint = {}) const;

@@ -4,6 +4,9 @@
 // What a policy says of a call: each rule that applies in the situation, names the call and whose
 // tests all hold, gives its verdict; without one it is the default. Rules that could give one call
 // different verdicts contradict each other, and the policy is refused: libseccomp would pick one.
+// But a rule with requirements has no say on a call that a rule before it decides in every
+// situation and whatever the arguments: libseccomp keeps that one, and podman's own default lives
+// by it (setns, allowed to all, then refused to those without SYS_ADMIN).
 #pragma once
 
 #include <cstdint>
@@ -65,8 +68,9 @@ struct Policy {
 // Error, step "NAME: PLACE".
 Policy read_policy(std::string_view json, const std::string& name);
 
-// The rules that apply in the situation, in order. Those that differ for single arguments tested
-// twice (engines take them as alternatives) have been split by read_policy.
+// The rules that apply in the situation, in order, each with those of its calls that it has a say
+// on. A rule that tests one argument twice (engines take its tests as alternatives) has been split
+// by read_policy.
 std::vector<Rule> applying_rules(const Policy& policy, const FilterSituation& situation);
 
 // In which situations the same rules apply.
