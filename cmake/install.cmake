@@ -7,6 +7,7 @@ install(DIRECTORY include/stepdown DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES man/stepdown.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES man/stepdown-profile.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES ${profiles} DESTINATION ${CMAKE_INSTALL_DATADIR}/stepdown/profiles)
+install(FILES ${policies} DESTINATION ${CMAKE_INSTALL_DATADIR}/stepdown/profiles/seccomp)
 install(EXPORT stepdown-targets NAMESPACE stepdown::
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/stepdown)
 configure_package_config_file(cmake/stepdown-config.cmake.in

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "stepdown/capability_set.h"
@@ -20,7 +21,10 @@ constexpr std::size_t largest_policy = std::size_t{1} << 20U;  // bytes, of JSON
 struct KernelVersion {
   unsigned major = 0;
   unsigned minor = 0;
-  friend auto operator<=>(const KernelVersion&, const KernelVersion&) = default;
+  friend bool operator==(const KernelVersion&, const KernelVersion&) = default;
+  friend auto operator<=>(const KernelVersion& a, const KernelVersion& b) {
+    return std::tie(a.major, a.minor) <=> std::tie(b.major, b.minor);
+  }
 };
 
 // What the conditions of a policy (its includes and excludes) are judged by.
@@ -59,6 +63,7 @@ struct ReadyFilter {
   // compiled.
   std::string source;
   std::vector<std::string> unknown_calls;  // names that were skipped: newer than libseccomp
+  bool compiled_now = false;               // by ready_filter, which took it milliseconds
   friend bool operator==(const ReadyFilter&, const ReadyFilter&) = default;
 };
 

@@ -31,6 +31,11 @@ std::string write_compiled_file(const CompiledFile& file);
 // that differs, another architecture, a program that is empty or too long.
 CompiledFile read_compiled_file(std::string_view bytes, const std::string& name);
 
+// AUDIT_ARCH_* of this binary, whose kernel gives the same name to calls of it.
+std::uint32_t this_architecture();
+
+bool hold(const FilterConditions& conditions, const FilterSituation& situation);
+
 // Error, step `name`, with the command line that compiles it anew: conditions that don't hold.
 void refuse_other_situation(const FilterConditions& conditions, const FilterSituation& situation,
                             const std::string& name);
