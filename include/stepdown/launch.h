@@ -35,6 +35,7 @@ struct Launch {
   CommandLookup command;
   bool explains = false;  // for `plan`: look at everything, whatever it costs
   Log log;
+  int log_descriptor = 2;  // where `log` writes: a supervisor that has to log keeps it open
 };
 
 struct Step {

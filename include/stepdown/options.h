@@ -68,6 +68,10 @@ struct Options {
   bool only_ports = false;
   bool landlock_required = false;  // --landlock require
 
+  // --seccomp: the name of a built-in policy, a path, or none, which is no policy over a profile's.
+  std::optional<std::string> seccomp;
+  bool seccomp_log = false;
+
   Userns userns = Userns::none;
   std::vector<IdMapping> uid_map;  // --uid-map, in order; either map asks for a namespace by itself
   std::vector<IdMapping> gid_map;

@@ -15,6 +15,7 @@
 #include "stepdown/identity.h"
 #include "stepdown/inspect.h"
 #include "stepdown/options.h"
+#include "stepdown/seccomp.h"
 #include "stepdown/user_namespace.h"
 
 namespace stepdown {
@@ -66,6 +67,8 @@ struct Host {
   // and newgidmap(1) are installed.
   CapabilitySet kernel_capabilities;
   bool newidmap_installed = false;
+  std::optional<PolicySource> seccomp_policy;  // --seccomp's
+  KernelVersion kernel;                        // which the conditions of a policy look at
 };
 
 enum class PortWay {
@@ -114,6 +117,10 @@ struct Plan {
   bool read_only = false;
   bool only_ports = false;
   bool landlock_required = false;
+
+  // What the app's system calls are judged by, beside the filter against terminal injection.
+  std::optional<ReadyFilter> seccomp;
+  bool seccomp_log = false;  // what it refuses is logged
 
   std::optional<UserNamespace> user_namespace;
   PretendRoot pretend_root = PretendRoot::none;

@@ -7,8 +7,8 @@
 namespace stepdown::cli {
 
 Launch prepare(const Options& options) {
-  configure_log(options);
   Launch launch;
+  launch.log_descriptor = configure_log(options);
   launch.log = write_log;
   launch.caller = survey_caller(environ);
   const Host host = survey_host(options, launch.caller);

@@ -110,10 +110,10 @@ std::string utc_now() {
 
 }  // namespace
 
-void configure_log(const Options& options) {
+int configure_log(const Options& options) {
   settings().level = options.log_level;
   settings().json = options.log_json;
-  if (!options.log_file) return;
+  if (!options.log_file) return settings().fd;
   // RESOLVE_NO_SYMLINKS: a directory on the way may be the app's, from the last start.
   open_how how{};
   how.flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -131,6 +131,7 @@ void configure_log(const Options& options) {
   if (std::find(kept.begin(), kept.end(), fd) != kept.end())
     refuse("descriptors", "descriptor " + std::to_string(fd) + " is not open (--keep-fd)");
   settings().fd = fd;
+  return fd;
 }
 
 void write_log(LogLevel level, std::string_view text) {

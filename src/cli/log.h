@@ -9,8 +9,8 @@
 namespace stepdown::cli {
 
 // Takes --log-level, --log-format and --log-file; before it, warnings and errors go to stderr as
-// text. Error: the file can't be opened.
-void configure_log(const Options& options);
+// text. Returns the descriptor that messages go to. Error: the file can't be opened.
+int configure_log(const Options& options);
 
 // "stepdown: TEXT", or one line of JSON: {"time","level","msg"}.
 void write_log(LogLevel level, std::string_view text);

@@ -32,13 +32,14 @@ void hold_standard_descriptors() {
 
 int dispatch(const std::string& name, Words words) {
   if (name == "gosu" || name == "su-exec") return cli::gosu_command(name, words);
-  constexpr std::array<std::string_view, 3> later{"hook", "runtime", "seccomp"};
+  constexpr std::array<std::string_view, 2> later{"hook", "runtime"};
   const std::string command = words.empty() ? "" : words.front();
   const auto rest = [&words] { return Words(words.begin() + 1, words.end()); };
   if (command == "run") return cli::run_command(rest());
   if (command == "plan") return cli::plan_command(rest());
   if (command == "check") return cli::check_command(rest());
   if (command == "profile") return cli::profile_command(rest());
+  if (command == "seccomp") return cli::seccomp_command(rest());
   if (std::find(later.begin(), later.end(), command) != later.end())
     refuse(command, "this version of stepdown does not have that command",
            "for a user of that name: stepdown run " + command + " COMMAND");

@@ -21,8 +21,8 @@ constexpr const char* step = "words";
 
 const char* const run_footer =
     "Other commands: plan (the same words: what would be done, nothing is), check (judges running\n"
-    "processes), profile (list, show, check), run (this one, by its name). Under the name gosu or\n"
-    "su-exec: their grammar.\n"
+    "processes), profile (list, show, check), seccomp (list, show, compile), run (this one, by\n"
+    "its name). Under the name gosu or su-exec: their grammar.\n"
     "Exit status: 125 stepdown failed or refused, 126 the command can't be executed, 127 it was "
     "not\n"
     "found, else the command's own. All options: --help-all, stepdown(1).";

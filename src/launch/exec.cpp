@@ -5,9 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "launch/access_step.h"
 #include "launch/scout.h"
@@ -143,6 +148,80 @@ bool is_missing(int number) {
   return number == ENOENT || number == ENOTDIR;
 }
 
+// Everything that execve(2) is given, and what to do when it fails.
+struct Execution {
+  Execution(const std::vector<std::string>& command, Environment its_environment,
+            steps::LastWords words)
+      : name(command.front()),
+        environment(std::move(its_environment)),
+        files(candidates(name, variable(environment, "PATH"), {})),
+        arguments(pointers(command)),
+        variables(pointers(environment)),
+        last_words(words) {}
+
+  std::string name;
+  Environment environment;
+  std::vector<std::string> files;
+  std::vector<char*> arguments, variables;
+  steps::LastWords last_words;
+  bool exists = true;  // as far as it was seen beforehand
+};
+
+// Made by prepare_exec.
+std::unique_ptr<Execution> prepared;
+
+// Neither memory nor the C++ runtime can be relied on below a policy that refuses what it is
+// tried with.
+[[noreturn]] void end_unexplained(const Execution& execution, int number) {
+  if (execution.last_words == steps::LastWords::say) {
+    std::array<char, 512> text{};
+    const int length = std::snprintf(
+        text.data(), text.size(), "stepdown: %s: execve(2): %s; the policy forbids to look why\n",
+        execution.name.c_str(), ::strerrordesc_np(number));
+    const auto size = std::min(static_cast<std::size_t>(std::max(length, 0)), text.size() - 1);
+    // There is nobody to tell that nobody could be told.
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), size);
+  }
+  ::_exit(execution.exists ? exit_status::not_executable : exit_status::not_found);
+}
+
+// execve(2). Error: 127 when there is no such command, 126 when there is and it can't be executed,
+// with the interpreter or loader named that is missing.
+[[noreturn]] void execute(const Execution& execution) {
+  const std::string& name = execution.name;
+  std::string refused;  // the first file that was there, but may not be executed
+  int last = ENOENT;
+  for (const std::string& file : execution.files) {
+    ::execve(file.c_str(), execution.arguments.data(), execution.variables.data());
+    const int number = errno;
+    if (execution.last_words != steps::LastWords::explain) {
+      if (!is_missing(number)) last = number;
+      if (!is_missing(number) && number != EACCES) break;
+      continue;
+    }
+    const bool exists = ::access(file.c_str(), F_OK) == 0;
+    if (!exists && (is_missing(number) || number == EACCES)) {
+      // With '/' in the name there was one place to look, and it could not be entered.
+      if (number == EACCES && name.find('/') != std::string::npos)
+        fail(file, number, "the app's user may not enter its directory", {},
+             exit_status::not_executable);
+      continue;
+    }
+    struct stat status {};
+    if (number == EACCES && name.find('/') == std::string::npos) {
+      if (refused.empty() && ::stat(file.c_str(), &status) == 0 && !S_ISDIR(status.st_mode))
+        refused = file;
+      continue;
+    }
+    explain(file, number);
+  }
+  if (execution.last_words != steps::LastWords::explain) end_unexplained(execution, last);
+  if (!refused.empty()) explain(refused, EACCES);
+  fail(name.empty() ? "\"\"" : name, 0, "command not found",
+       name.find('/') == std::string::npos ? "it was looked for along PATH as the app's user" : "",
+       exit_status::not_found);
+}
+
 }  // namespace
 
 CommandLookup find_command(const std::string& name, std::optional<std::string_view> path,
@@ -190,36 +269,6 @@ LoadedProgram follow_interpreters(const std::string& file, const std::string& di
     require("its interpreter ", program.file);
   }
   return program;
-}
-
-void execute(const std::vector<std::string>& command, const std::vector<std::string>& environment) {
-  const std::vector<char*> arguments = pointers(command);
-  const std::vector<char*> variables = pointers(environment);
-  const std::string& name = command.front();
-  std::string refused;  // the first file that was there, but may not be executed
-  for (const std::string& file : candidates(name, variable(environment, "PATH"), {})) {
-    ::execve(file.c_str(), arguments.data(), variables.data());
-    const int number = errno;
-    const bool exists = ::access(file.c_str(), F_OK) == 0;
-    if (!exists && (is_missing(number) || number == EACCES)) {
-      // With '/' in the name there was one place to look, and it could not be entered.
-      if (number == EACCES && name.find('/') != std::string::npos)
-        fail(file, number, "the app's user may not enter its directory", {},
-             exit_status::not_executable);
-      continue;
-    }
-    struct stat status {};
-    if (number == EACCES && name.find('/') == std::string::npos) {
-      if (refused.empty() && ::stat(file.c_str(), &status) == 0 && !S_ISDIR(status.st_mode))
-        refused = file;
-      continue;
-    }
-    explain(file, number);
-  }
-  if (!refused.empty()) explain(refused, EACCES);
-  fail(name.empty() ? "\"\"" : name, 0, "command not found",
-       name.find('/') == std::string::npos ? "it was looked for along PATH as the app's user" : "",
-       exit_status::not_found);
 }
 
 namespace steps {
@@ -283,12 +332,18 @@ void examine_exec(const Launch& launch, Findings& findings) {
   findings.push_back(std::move(finding));
 }
 
-void apply_exec(const Launch& launch) {
+void prepare_exec(const Launch& launch, LastWords last_words) {
   Environment environment = launch.plan.environment;
   // A supervisor has stayed under the number that was named (sd_listen_fds(3)).
   if (!launch.caller.listen_fds.empty())
     set_variable(environment, "LISTEN_PID", std::to_string(::getpid()));
-  execute(launch.plan.command, environment);
+  prepared = std::make_unique<Execution>(launch.plan.command, std::move(environment), last_words);
+  prepared->exists = launch.command.exists || launch.command.hidden;
+}
+
+void apply_exec(const Launch& launch) {
+  if (!prepared) prepare_exec(launch, LastWords::explain);
+  execute(*prepared);
 }
 
 }  // namespace steps

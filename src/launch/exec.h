@@ -1,4 +1,4 @@
-// Finding the command and becoming it.
+// Finding the command.
 #pragma once
 
 #include <optional>
@@ -22,10 +22,5 @@ struct LoadedProgram {
   std::optional<std::string> missing;  // an interpreter or dynamic loader that is not there: words
 };
 LoadedProgram follow_interpreters(const std::string& file, const std::string& directory);
-
-// execve(2). Error: 127 when there is no such command, 126 when there is and it can't be executed,
-// with the interpreter or loader named that is missing.
-[[noreturn]] void execute(const std::vector<std::string>& command,
-                          const std::vector<std::string>& environment);
 
 }  // namespace stepdown

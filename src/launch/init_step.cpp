@@ -1,4 +1,5 @@
 #include "launch/identity_server.h"
+#include "launch/refusal_server.h"
 #include "launch/steps.h"
 #include "launch/supervisor.h"
 
@@ -29,8 +30,17 @@ void apply_init(const Launch& launch) {
   part.settle = [&launch] {
     if (!launch.plan.keep.empty()) hold_only(needed_to_supervise(launch.plan));
   };
-  if (is_supervised(launch.plan)) part.serve = serve_identity_calls;
+  if (is_supervised(launch.plan))
+    part.serve = serve_identity_calls;
+  else if (logs_by_supervisor(launch))
+    part.serve = [&launch](sys::Fd listener) {
+      const Plan& plan = launch.plan;
+      serve_refusals(std::move(listener),
+                     {*plan.seccomp, {plan.keep, running_kernel()}, launch.log_descriptor},
+                     launch.log);
+    };
   part.forwards_to_group = launch.plan.init == Init::group;
+  part.log_descriptor = launch.log_descriptor;
   leave_supervisor_behind(launch.log, part);
 }
 

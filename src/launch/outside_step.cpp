@@ -19,6 +19,7 @@ Launch supervisors_own(const Launch& launch) {
   plan.keep = plan.bounding = {Capability::net_bind_service};
   plan.directory.reset();
   plan.umask.reset();
+  plan.seccomp.reset();
   return own;
 }
 
@@ -72,6 +73,7 @@ void apply_outside(const Launch& launch) {
   };
   part.serve = [ports](sys::Fd listener) { serve_binds(std::move(listener), ports); };
   part.forwards_to_group = launch.plan.init == Init::group;
+  part.log_descriptor = launch.log_descriptor;
   leave_supervisor_behind(launch.log, part);
 }
 

@@ -78,7 +78,9 @@ void launch_app(const Launch& launch) {
   for (std::size_t index = 0; index < sequence().size(); ++index) {
     const Step& step = sequence()[index];
     if (!due[index] || step.apply == nullptr) continue;
-    if (launch.log) launch.log(LogLevel::debug, std::string("step ") + step.name);
+    // Below a policy that kills, a word could be the last.
+    const bool silent = launch.plan.seccomp && step.apply == steps::apply_exec;
+    if (launch.log && !silent) launch.log(LogLevel::debug, std::string("step ") + step.name);
     step.apply(launch);
   }
   refuse("exec", "the sequence ended without becoming the app");

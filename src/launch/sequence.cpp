@@ -54,6 +54,9 @@ constexpr Step steps_in_order[] = {
     // The filter whose calls the supervisor answers is the app's alone. After verify: under it
     // setresuid(0, 0, 0) may say 0.
     {"supervised", examine_supervised, apply_supervised},
+    // The policy, which may refuse each of the calls above. Not the supervisor's: what stays behind
+    // has to reap and to signal whatever the app may.
+    {"seccomp", examine_seccomp, apply_seccomp},
     {"exec", examine_exec, apply_exec},
 };
 

@@ -56,12 +56,23 @@ void examine_landlock(const Launch& launch, Findings& findings);
 void apply_landlock(const Launch& launch);
 void examine_supervised(const Launch& launch, Findings& findings);
 void apply_supervised(const Launch& launch);
+void examine_seccomp(const Launch& launch, Findings& findings);
+void apply_seccomp(const Launch& launch);
 void examine_exec(const Launch& launch, Findings& findings);
 void apply_exec(const Launch& launch);
 
 // Steps before the ids change what outlives a refusal: owned paths, standard streams. Then what can
 // be known beforehand must be, whatever it costs; else the call that fails is as good.
 bool leaves_traces(const Launch& launch);
+
+// What the policy refuses is answered and logged by the supervisor that --init leaves; else the
+// kernel logs it. Asks the kernel.
+bool logs_by_supervisor(const Launch& launch);
+
+// After a failed execve(2): look why it failed, or only say that it did, or not even that.
+enum class LastWords { explain, say, nothing };
+// Before a policy is loaded, which may refuse even memory: makes ready what apply_exec executes.
+void prepare_exec(const Launch& launch, LastWords last_words);
 
 // "[1000, 2000]", for details.
 std::string list(const std::vector<Gid>& groups);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <link.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -189,34 +191,37 @@ sys::Fd receive_listener(int channel) {
 }
 
 // A pipe that the app closes must not be held open here. Before Linux 5.9 it is.
-void close_all_but(int kept) {
+void close_all_but(int one, int other) {
   const auto close = [](unsigned low, unsigned high) {
     if (low <= high) ::syscall(SYS_close_range, low, high, 0U);
   };
-  const auto number = static_cast<unsigned>(kept);
-  close(3, number - 1);
-  close(number + 1, UINT_MAX);
+  constexpr unsigned first = STDERR_FILENO + 1;
+  const auto low = static_cast<unsigned>(std::min(one, other));
+  const auto high = static_cast<unsigned>(std::max(one, other));
+  close(first, low - 1);
+  close(std::max(low + 1, first), high - 1);
+  close(high + 1, UINT_MAX);
 }
 
-void let_the_app_go(const sys::Fd& channel) {
-  close_all_but(channel.get());
+void let_the_app_go(const sys::Fd& channel, int log_descriptor) {
+  close_all_but(channel.get(), log_descriptor);
   if (::write(channel.get(), "", 1) != 1) throw_errno(step, "write(2)");
 }
 
 // In a thread: a call that takes long to answer, for a page that its memory has to fetch, delays no
 // signal and no reaping. When it ends, however it does, channel and listener close and the calls
 // fail.
-void serve(const Log& log, const std::function<void(sys::Fd)>& answer, sys::Fd channel) {
+void serve(const Log& log, const SupervisorsPart& part, sys::Fd channel) {
   bool gone = false;
   try {
     // The C library opens 32 and 33 in each thread it makes, and their default is to end the
     // process.
     set_mask(all_signals(), nullptr);
-    let_the_app_go(channel);
+    let_the_app_go(channel, part.log_descriptor);
     gone = true;
     sys::Fd listener = receive_listener(channel.get());
     channel.reset();
-    if (listener) answer(std::move(listener));
+    if (listener) part.serve(std::move(listener));
   } catch (const std::exception& error) {
     if (log) log(LogLevel::error, error.what());
     if (!gone) ::_exit(exit_status::failed);
@@ -225,8 +230,8 @@ void serve(const Log& log, const std::function<void(sys::Fd)>& answer, sys::Fd c
 
 void start_serving(const Log& log, const SupervisorsPart& part, sys::Fd channel) {
   try {
-    std::thread([log, answer = part.serve, own = std::move(channel)]() mutable {
-      serve(log, answer, std::move(own));
+    std::thread([log, part, own = std::move(channel)]() mutable {
+      serve(log, part, std::move(own));
     }).detach();
   } catch (const std::system_error& error) {
     errno = error.code().value();
@@ -253,9 +258,11 @@ void start_serving(const Log& log, const SupervisorsPart& part, sys::Fd channel)
   if (part.serve) {
     start_serving(log, part, std::move(channel));
   } else {
-    let_the_app_go(channel);
+    let_the_app_go(channel, part.log_descriptor);
     channel.reset();
   }
+  // What it took to compile a policy, say.
+  ::malloc_trim(0);
   ::dl_iterate_phdr(forget_code, nullptr);
   Supervisor(app, part.forwards_to_group).run();
 }
@@ -268,7 +275,7 @@ void wait_for_the_supervisor(const sys::Fd& channel) {
   if (count == 0) ::_exit(exit_status::failed);
 }
 
-// In the app's process, from the fork on: the way to its supervisor. Closed at execve(2).
+// In the app's process, from the fork on: the way to a supervisor that serves. Closed at execve(2).
 sys::Fd to_supervisor;
 
 }  // namespace
@@ -289,7 +296,7 @@ void leave_supervisor_behind(const Log& log, const SupervisorsPart& part) {
   // In the app's process, on its way to execve.
   supervisors.reset();
   wait_for_the_supervisor(apps);
-  to_supervisor = std::move(apps);
+  if (part.serve) to_supervisor = std::move(apps);
   hand_signals_on(callers);
 }
 
@@ -302,6 +309,10 @@ void hold_only(CapabilitySet needed) {
     refuse(step, "the kernel left the supervisor more capabilities than it needs");
 }
 
+bool supervisor_waits_for_listener() {
+  return static_cast<bool>(to_supervisor);
+}
+
 void hand_listener_over(sys::Fd listener) {
   Parcel parcel;
   cmsghdr* const header = CMSG_FIRSTHDR(&parcel.message);
@@ -310,12 +321,14 @@ void hand_listener_over(sys::Fd listener) {
   header->cmsg_len = CMSG_LEN(sizeof(int));
   const int number = listener.get();
   std::memcpy(CMSG_DATA(header), &number, sizeof number);
-  if (::sendmsg(to_supervisor.get(), &parcel.message, MSG_NOSIGNAL) != 1)
-    throw_errno("supervised", "sendmsg(2)", "the supervisor has gone");
+  const bool sent = ::sendmsg(to_supervisor.get(), &parcel.message, MSG_NOSIGNAL) == 1;
+  const int error = errno;
   to_supervisor.reset();
   // The listener must be the supervisor's alone: while the app's process has one as well, its calls
-  // would wait for ever where the supervisor has died.
+  // would wait for ever where the supervisor has died; those of the error, too.
   listener.reset();
+  errno = error;
+  if (!sent) throw_errno("supervised", "sendmsg(2)", "the supervisor has gone");
 }
 
 }  // namespace stepdown

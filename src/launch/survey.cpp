@@ -11,6 +11,7 @@
 #include "launch/exec.h"
 #include "launch/identity_server.h"
 #include "plan/environment.h"
+#include "plan/seccomp.h"
 #include "plan/user_namespace.h"
 #include "stepdown/error.h"
 #include "stepdown/launch.h"
@@ -102,6 +103,10 @@ Host survey_host(const Options& options, const Caller& caller) {
     host.kernel_capabilities = CapabilitySet::from_bits(~std::uint64_t{0} >> (64 - count));
     host.newidmap_installed =
         ::access("/usr/bin/newuidmap", X_OK) == 0 && ::access("/usr/bin/newgidmap", X_OK) == 0;
+  }
+  if (names_policy(options)) {
+    host.seccomp_policy = read_policy_source(*options.seccomp);
+    host.kernel = running_kernel();
   }
   if (options.command.empty()) return host;
 

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "plan/seccomp.h"
 #include "plan/user_namespace.h"
 #include "stepdown/error.h"
 #include "stepdown/user_namespace.h"
@@ -35,6 +36,12 @@ void landlock_without_no_new_privs(const Options& options) {
            "leave out one of the two");
 }
 
+void policy_without_no_new_privs(const Options& options) {
+  if (names_policy(options) && options.allow_new_privs)
+    refuse("--seccomp", "its filter needs no_new_privs, which --allow-new-privs leaves out",
+           "leave out one of the two, or --seccomp none");
+}
+
 void impossible_uid_map(const Options& options) {
   if (!options.uid_map.empty()) check_id_map("--uid-map", options.uid_map);
 }
@@ -43,9 +50,11 @@ void impossible_gid_map(const Options& options) {
   if (!options.gid_map.empty()) check_id_map("--gid-map", options.gid_map);
 }
 
-constexpr std::array<Contradiction, 6> all{two_sources_of_the_user,   pretence_in_a_namespace,
-                                           pretence_without_a_filter, landlock_without_no_new_privs,
-                                           impossible_uid_map,        impossible_gid_map};
+constexpr std::array<Contradiction, 7> all{
+    two_sources_of_the_user,     pretence_in_a_namespace,
+    pretence_without_a_filter,   landlock_without_no_new_privs,
+    policy_without_no_new_privs, impossible_uid_map,
+    impossible_gid_map};
 
 }  // namespace
 

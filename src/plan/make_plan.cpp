@@ -5,6 +5,7 @@
 #include "plan/contradictions.h"
 #include "plan/environment.h"
 #include "plan/ports.h"
+#include "plan/seccomp.h"
 #include "plan/user_namespace.h"
 #include "stepdown/error.h"
 #include "stepdown/plan.h"
@@ -312,6 +313,7 @@ Plan make_plan(const Options& options, const AccountFiles& accounts, const Calle
   plan.user_namespace = plan_user_namespace(plan.identity, options, accounts, caller, host);
   plan_ports_and_capabilities(plan, options, caller, host);
   plan_landlock(plan, options);
+  plan_seccomp(plan, options, host);
 
   plan_environment(plan, options, accounts, caller);
   plan.init = options.init;

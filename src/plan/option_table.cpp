@@ -144,6 +144,17 @@ constexpr auto table =
                  refuse("--landlock " + std::string(v), "it is best-effort or require");
                o.landlock_required = v == "require";
              }},
+            {"seccomp", "NAME|FILE|none", Kind::value, false,
+             "system calls by a policy: a built-in one (stepdown seccomp list), JSON, or compiled",
+             [](Options& o, View v) {
+               if (v.empty())
+                 refuse("--seccomp", "it is empty (a variable that is not set?)",
+                        "--seccomp NAME, --seccomp ./FILE or --seccomp none");
+               o.seccomp = v;
+             }},
+            {"seccomp-log", "", Kind::flag, false,
+             "log what the policy refuses, and what would allow it",
+             [](Options& o, View) { o.seccomp_log = true; }},
             {"env", "K=V", Kind::list, true, "set a variable of the app's environment",
              [](Options& o, View v) { o.environment.push_back(assignment(v)); }},
             {"chdir", "DIR", Kind::value, true, "start the app in DIR",

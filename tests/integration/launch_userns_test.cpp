@@ -645,9 +645,10 @@ TEST(UsernsCaller, MayBeInAUserNamespaceItself) {
   World world;
   world.subuid = world.subgid = "app:100000:65536\n";
   const Outcome outcome =
-      world.run({"--profile", "legacy-root", "--user", "app", "--", "/srv/bin/stepdown", "--userns",
-                 "--user", "5:6", "--uid-map", "0:5:1", "--uid-map", "1:100:10", "--gid-map",
-                 "0:6:1", "--", "/srv/bin/probe"});
+      // The profile's policy lets no app make one.
+      world.run({"--profile", "legacy-root", "--seccomp", "none", "--user", "app", "--",
+                 "/srv/bin/stepdown", "--userns", "--user", "5:6", "--uid-map", "0:5:1",
+                 "--uid-map", "1:100:10", "--gid-map", "0:6:1", "--", "/srv/bin/probe"});
   EXPECT_EQ(outcome.app().uids, (std::vector<std::uint32_t>{0, 0, 0, 0}));
   EXPECT_TRUE(outcome.app().no_new_privs);
 }

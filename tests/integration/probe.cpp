@@ -22,10 +22,12 @@
 //   +i386=CALL +x32=CALL   getuid or setuid, by another system call table
 //   +hold=stdin     after the report: wait until stdin has ended
 //   +do=DEED:PATH[:PATH]   a deed of probe_writes.h
+//   +call, +many, +numbers, +name   what probe_calls.h says
 //   +wait=any       waitpid(2): whether the launcher left a child behind
 //   +play=ROLE      instead of all this: a role of probe_roles.h
 //   +exec=PATH      instead of all this: become PATH with the words that follow
 //   +exit=N +signal=N   how to end
+//   +end=N          instead of all this: end at once
 #include <asm/unistd.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -59,6 +61,7 @@
 #include <utility>
 #include <vector>
 
+#include "probe_calls.h"
 #include "probe_roles.h"
 #include "probe_writes.h"
 
@@ -422,6 +425,7 @@ int main(int argc, char** argv, char** environment) {
     const std::string name = word.substr(1, cut - 1);
     const std::string value = word.substr(cut + 1);
     if (name == "play") roles::play(value);
+    if (name == "end") _exit(std::stoi(value));
     if (name == "exec") {
       argv[i] = argv[i] + cut + 1;
       execv(value.c_str(), argv + i);
@@ -453,6 +457,10 @@ int main(int argc, char** argv, char** environment) {
     if (name == "create-in")
       result = result_of(open((value + "/made-by-app").c_str(), O_WRONLY | O_CREAT | O_EXCL, 0644));
     if (name == "touch") result = result_of(open(value.c_str(), O_WRONLY | O_CREAT, 0644));
+    if (name == "call") result = calls::call_result(value);
+    if (name == "many") result = calls::many_result(value);
+    if (name == "numbers") result = calls::numbers_result(value);
+    if (name == "name") result = result_of(prctl(PR_SET_NAME, value.c_str(), 0UL, 0UL, 0UL));
     if (name == "do") result = writes::result_of(value);
     if (name == "wait") result = result_of(waitpid(-1, nullptr, WNOHANG));
     if (name == "fstat") result = fstat_result(value);

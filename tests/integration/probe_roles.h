@@ -11,12 +11,13 @@
 //               they do by default
 //   asks        leave a process behind, which introduces itself as "orphan PID PPID"; both tell on
 //               every SIGUSR1 what they are answered, "app euid 0 bind EACCES"
+//   refused     on every SIGUSR1, tell what keyctl(2) is answered, "app keyctl EPERM"
 //   busy=CALL   have a process that makes the CALL all the time and tells "failed" when it fails;
 //               leave some processes behind, tell "done" and play signals
 //   stuck=CALL,FILE   have a process that makes the CALL with memory mapped from FILE, and tells
 //               "answered" when it has come back; go on like busy
 //
-// A CALL is "bind", of low_port, or "getresuid".
+// A CALL is "bind", of low_port, "getresuid", or "keyctl", which succeeds by EPERM.
 //
 // All begin with "ready PID PPID PGID" and end by themselves when nobody ends them for a minute.
 #pragma once
@@ -187,8 +188,24 @@ inline sockaddr_in low_address() {
   answer_asked("app");
 }
 
+[[noreturn]] inline void play_refused() {
+  alarm(longest_life);
+  sigset_t asked;
+  sigemptyset(&asked);
+  sigaddset(&asked, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &asked, nullptr);
+  introduce();
+  for (;;) {
+    sigwaitinfo(&asked, nullptr);
+    const bool done = syscall(SYS_keyctl, 0, 0, 0, 0, 0) >= 0;
+    say(std::string("app keyctl ") + (done ? "ok" : strerrorname_np(errno)));
+  }
+}
+
 // With the memory at `page`, for what the call writes or reads.
 inline long make_call(const std::string& call, void* page) {
+  // Refused is what it should be.
+  if (call == "keyctl") return syscall(SYS_keyctl, 0, 0, 0, 0, 0) == -1 && errno == EPERM ? 0 : -1;
   if (call == "bind") return bind_low(static_cast<const sockaddr_in*>(page));
   auto* const ids = static_cast<uid_t*>(page);
   return syscall(SYS_getresuid, ids, ids + 1, ids + 2);
@@ -234,6 +251,7 @@ template <typename Calls>
 
 inline void play(const std::string& role) {
   if (role == "asks") play_asks();
+  if (role == "refused") play_refused();
   if (role.starts_with("busy=")) play_beside([&role] { make_calls(role.substr(5)); });
   if (role.starts_with("stuck=")) {
     const std::size_t cut = role.find(',');

@@ -59,6 +59,9 @@ inline Options options(const std::string& user) {
 inline Host host() {
   Host machine;
   machine.unprivileged_port_start = 1024;
+  // The built-in profiles ask for it.
+  machine.seccomp_policy = read_policy_source("default");
+  machine.kernel = {6, 1};
   return machine;
 }
 

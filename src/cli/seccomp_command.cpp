@@ -1,0 +1,87 @@
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/log.h"
+#include "cli/output.h"
+#include "stepdown/error.h"
+#include "stepdown/options.h"
+#include "stepdown/seccomp.h"
+#include "sys/replace_file.h"
+
+namespace stepdown::cli {
+
+namespace {
+
+std::string list() {
+  std::string text;
+  for (const BuiltInPolicy& policy : built_in_policies()) text += std::string(policy.name) + "\n";
+  return text;
+}
+
+// As the option of a launch reads them.
+CapabilitySet capabilities(const Words& names) {
+  Options options;
+  for (const OptionRow& row : option_table())
+    if (row.name == "keep-cap")
+      for (const std::string& name : names) row.set(options, name);
+  return options.keep_caps;
+}
+
+void compile(const std::string& file, const std::string& out, const Words& keep_caps) {
+  const FilterSituation situation{capabilities(keep_caps), running_kernel()};
+  const PolicySource source = read_policy_source(file);
+  const std::string bytes = compile_policy(source, situation);
+  for (const std::string& name : ready_filter(source, situation).unknown_calls)
+    write_log(LogLevel::warning,
+              file + ": " + name + " is newer than this stepdown's libseccomp, and was skipped");
+  sys::replace_file(out, bytes);
+}
+
+}  // namespace
+
+int seccomp_command(const Words& words) {
+  std::string name;
+  std::string file;
+  std::string out;
+  Words keep_caps;
+  CLI::App app("Lists the built-in policies, prints one, compiles one.", "stepdown seccomp");
+  app.require_subcommand(1);
+  const CLI::App* listing = app.add_subcommand("list", "the built-in policies, one a line");
+  CLI::App* showing = app.add_subcommand("show", "the JSON text of a built-in policy");
+  showing->add_option("NAME", name, "its name")->required();
+  CLI::App* compiling =
+      app.add_subcommand("compile", "makes the ready file that --seccomp loads without compiling");
+  compiling->add_option("FILE", file, "JSON, as engines take it; or a built-in policy's name")
+      ->required();
+  compiling->add_option("-o", out, "the file to write; replaced at once or not at all")
+      ->type_name("OUT")
+      ->required();
+  compiling->add_option("--keep-cap", keep_caps, "the app will keep this capability; repeatable")
+      ->type_name("CAP")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.footer(
+      "A ready file is for this architecture, and for apps that keep, of the capabilities the\n"
+      "policy looks at, those named here. Exit status: 0 done, 125 there is no such policy, it "
+      "has\n"
+      "a fault, or the file can't be written.");
+  try {
+    app.parse(
+        std::vector<std::string>(words.rbegin(), words.rend()));  // it takes them from the back
+  } catch (const CLI::CallForHelp&) {
+    write_out(app.help());
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    refuse("seccomp", error.what(), "stepdown seccomp --help");
+  }
+  if (compiling->parsed()) {
+    compile(file, out, keep_caps);
+    return 0;
+  }
+  write_out(listing->parsed() ? list() : std::string(built_in_policy(name).text));
+  return 0;
+}
+
+}  // namespace stepdown::cli
