@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <numeric>
 #include <random>
 #include <sstream>
 #include <stdexcept>
@@ -67,6 +68,18 @@ int wait_for(pid_t child) {
   int status = 0;
   while (waitpid(child, &status, 0) < 0) check(errno == EINTR ? 0 : errno, "waitpid");
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// Calls `measure_one` for each in every round, in a new order each time.
+template <typename Function>
+void in_rounds(std::vector<Contestant>& all, int rounds, const Function& measure_one) {
+  std::mt19937 order(1);
+  std::vector<std::size_t> turns(all.size());
+  std::iota(turns.begin(), turns.end(), std::size_t{0});
+  for (int i = 0; i < rounds; ++i) {
+    std::shuffle(turns.begin(), turns.end(), order);
+    for (const std::size_t turn : turns) measure_one(all[turn]);
+  }
 }
 
 void print_usage(std::FILE* stream, const std::vector<Option>& options) {
@@ -206,20 +219,19 @@ Words measure(std::vector<Contestant>& all, int rounds, int warm_up, int status)
       return true;
     });
   }
-  std::mt19937 order(1);
-  std::vector<std::size_t> turns(all.size());
-  for (std::size_t i = 0; i < turns.size(); ++i) turns[i] = i;
-  for (int i = 0; i < rounds; ++i) {
-    std::shuffle(turns.begin(), turns.end(), order);
-    for (const std::size_t turn : turns) {
-      const auto [taken, seen] = run(all[turn].words);
-      if (seen != status)
-        throw std::runtime_error(all[turn].name + " failed once: exit status " +
-                                 std::to_string(seen));
-      all[turn].microseconds.push_back(taken);
-    }
-  }
+  in_rounds(all, rounds, [status](Contestant& each) {
+    const auto [taken, seen] = run(each.words);
+    if (seen != status)
+      throw std::runtime_error(each.name + " failed once: exit status " + std::to_string(seen));
+    each.microseconds.push_back(taken);
+  });
   return broken;
+}
+
+void measure_calls(std::vector<Contestant>& all, int rounds) {
+  in_rounds(all, rounds, [](Contestant& each) {
+    each.microseconds.push_back(std::stod(output_of(each.words)) / 1000);
+  });
 }
 
 std::optional<double> median_of(const std::vector<Contestant>& all, std::string_view name) {

@@ -86,6 +86,9 @@ struct Contestant {
 // in the rounds for warming up, which are then left out.
 Words measure(std::vector<Contestant>& all, int rounds, int warm_up, int status);
 
+// The same for programs that print how many nanoseconds something took them (calls.cpp).
+void measure_calls(std::vector<Contestant>& all, int rounds);
+
 // The median; nullopt for one that isn't here.
 std::optional<double> median_of(const std::vector<Contestant>& all, std::string_view name);
 // The same above the first, which is the bare one.

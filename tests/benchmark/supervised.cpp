@@ -7,12 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
-#include <numeric>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -54,17 +51,6 @@ std::vector<Contestant> cases(const fs::path& stepdown, const fs::path& calls,
   add("bind to 80, --userns --port 80", inside, {"bind", times, "80"});
   add("bind to 8080, --userns --port 80", inside, {"bind", times, "8080"});
   return all;
-}
-
-void measure_calls(std::vector<Contestant>& all, int rounds) {
-  std::mt19937 order(1);
-  std::vector<std::size_t> turns(all.size());
-  std::iota(turns.begin(), turns.end(), std::size_t{0});
-  for (int i = 0; i < rounds; ++i) {
-    std::shuffle(turns.begin(), turns.end(), order);
-    for (const std::size_t turn : turns)
-      all[turn].microseconds.push_back(std::stod(output_of(all[turn].words)) / 1000);
-  }
 }
 
 }  // namespace
