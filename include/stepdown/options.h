@@ -44,6 +44,23 @@ enum class PretendRoot {
   fixed,       // =static: a filter that always says 0
 };
 
+// What the doors of an OCI runtime do besides (stepdown-hook(8)): the hooks, podman's precreate,
+// the runtime door. A launcher refuses these.
+struct DoorOptions {
+  std::vector<std::string> require;  // words of --require, as parse_rules takes them
+  std::vector<std::string> idmap;    // absolute paths in the container
+  bool idmap_root = false;
+  bool idmap_only = false;
+  std::optional<std::uint32_t> unprivileged_ports;  // ip_unprivileged_port_start, 0…65536
+  bool user_always = false;
+  bool inject = false;
+  bool allow_root_exec = false;
+  bool allow_restore = false;
+  std::vector<std::string> allow_annotations;  // long names of options: "user"
+  std::optional<std::string> runtime_path;
+  friend bool operator==(const DoorOptions&, const DoorOptions&) = default;
+};
+
 struct Options {
   std::optional<std::string> user;      // USER[:GROUP]
   std::optional<std::string> user_of;   // PATH
@@ -83,6 +100,8 @@ struct Options {
   LogLevel log_level = LogLevel::warning;
   bool log_json = false;
   std::optional<std::string> log_file;
+
+  DoorOptions door;
 
   Manners manners = Manners::stepdown;
   std::vector<std::string> command;

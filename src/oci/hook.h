@@ -1,0 +1,20 @@
+// The hooks (OCI runtime-spec, "POSIX-platform Hooks"). They prepare and refuse; no hook can change
+// the credentials of the container's process.
+#pragma once
+
+#include <string_view>
+
+#include "stepdown/log.h"
+#include "stepdown/options.h"
+
+namespace stepdown::oci {
+
+// In the runtime's namespaces, with all of its rights, before pivot_root: judges --require, hands
+// volumes over (--own, --idmap), sets --unprivileged-ports. Error: the container must not start.
+void create_runtime(const Options& options, std::string_view state, const Log& log);
+
+// In the container's namespaces: judges --require, sets --unprivileged-ports, hands volumes over
+// where there is no user namespace. --idmap is refused: it needs createRuntime.
+void create_container(const Options& options, std::string_view state, const Log& log);
+
+}  // namespace stepdown::oci
