@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace stepdown::oci {
@@ -13,7 +14,12 @@ struct HookProblem {
   std::string problem, remedy;
   friend bool operator==(const HookProblem&, const HookProblem&) = default;
 };
-// Every *.json of the directories, by name. Error: a directory can't be read.
+
+// What can be told from the text alone; `file` is its path. Pure.
+std::vector<HookProblem> examine_hook_text(const std::string& file, std::string_view text);
+
+// Every *.json of the directories, by name; where two have the same name, engines take the one of
+// the later directory. Error: a directory can't be read.
 std::vector<HookProblem> examine_hook_directories(const std::vector<std::string>& directories);
 
 }  // namespace stepdown::oci

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "json/strict_json.h"
@@ -38,9 +39,10 @@ struct Process {
   std::vector<std::string> environment;  // "K=V"
   std::string directory;
 };
-// `value` is config.json's "process", or what `exec --process` names. Ids 0…4294967294, all
-// capability names known (CAP_…, any case as runc takes them), arguments not empty, no NUL.
-// Error, step "NAME: PLACE".
+// `value` is config.json's "process", or what `exec --process` names. Ids 0…4294967294 (0 where
+// they are missing, as runc and crun take it), all capability names known (CAP_…, in any case, as
+// runc takes them; none where there are none), arguments not empty, no NUL. Error, step "NAME:
+// PLACE".
 Process read_process(const json::Value& value);
 
 struct Mount {
@@ -54,12 +56,16 @@ struct Container {
   Process process;
   std::string root;  // root.path; relative to the bundle where it is
   std::vector<Mount> mounts;
-  bool own_user_namespace = false;
-  std::vector<IdMapping> uid_map, gid_map;
+  bool own_user_namespace = false;                       // a new one, or one that a path names
+  std::vector<IdMapping> uid_map, gid_map;               // empty where a path names the namespace
   bool own_network_namespace = false;                    // a new one, or one that a path names
   std::optional<std::uint32_t> unprivileged_port_start;  // linux.sysctl
   bool seccomp = false;
+  // Those whose keys begin with annotation_prefix, without it: what a container may ask of the door
+  // where --allow-annotations says so.
+  std::vector<std::pair<std::string, std::string>> annotations;
 };
+constexpr std::string_view annotation_prefix = "stepdown.";
 // Error, step "NAME: PLACE".
 Container read_container(const json::Value& config);
 

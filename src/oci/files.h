@@ -1,6 +1,8 @@
 // The files that the doors work on.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,9 +26,12 @@ void replace_document(const std::string& path, const json::Json& document);
 // `root` is relative to `bundle` or absolute. Error, step "root.path".
 sys::Fd open_root(const std::string& bundle, const std::string& root);
 
-// The account files inside, by openat2(2) with RESOLVE_IN_ROOT: links in the image lead nowhere
-// else. Errors as read_account_files; messages say "/etc/passwd (in the image)".
+// The account files inside, which the image may have forged. Errors as read_account_files; messages
+// say "/etc/passwd (in the image)".
 AccountFiles read_account_files_in(const sys::Fd& root);
+
+// net.ipv4.ip_unprivileged_port_start of this process's network namespace; nullopt without /proc.
+std::optional<std::uint32_t> own_port_start();
 
 // Makes this process unreadable for its user's other processes (PR_SET_DUMPABLE, 0): nobody in the
 // container opens /proc/PID/exe or /proc/PID/fd of it. Error.

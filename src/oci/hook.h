@@ -9,6 +9,11 @@
 
 namespace stepdown::oci {
 
+// The first thing that a hook does, before it reads anything: undumpable, so that the container's
+// processes can't look at it, and without an environment, which may be the image's (runc 1.1 gives
+// it to hooks that have none; the C library would take TZ from there). Error.
+void shut_out_the_container();
+
 // In the runtime's namespaces, with all of its rights, before pivot_root: judges --require, hands
 // volumes over (--own, --idmap), sets --unprivileged-ports. Error: the container must not start.
 void create_runtime(const Options& options, std::string_view state, const Log& log);
