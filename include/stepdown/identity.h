@@ -30,6 +30,10 @@ struct AccountFiles {
 AccountFiles read_account_files(const std::string& passwd_path = "/etc/passwd",
                                 const std::string& group_path = "/etc/group");
 
+// The same of the root filesystem that the descriptor `root` (a directory) has open: links and ".."
+// lead nowhere else, and what isn't regular isn't opened. Messages say "(in the image)".
+AccountFiles read_account_files_in(int root);
+
 // Adds the texts of subuid(5) and subgid(5), which the paths in `files` name. Errors likewise.
 void read_subordinate_files(AccountFiles& files);
 

@@ -44,6 +44,23 @@ enum class PretendRoot {
   fixed,       // =static: a filter that always says 0
 };
 
+// What the doors of an OCI runtime do besides (stepdown-hook(8)): the hooks, podman's precreate,
+// the runtime door. A launcher refuses these.
+struct DoorOptions {
+  std::vector<std::string> require;  // words of --require, as parse_rules takes them
+  std::vector<std::string> idmap;    // absolute paths in the container
+  bool idmap_root = false;
+  bool idmap_only = false;
+  std::optional<std::uint32_t> unprivileged_ports;  // ip_unprivileged_port_start, 0…65535
+  bool user_always = false;
+  bool inject = false;
+  bool allow_root_exec = false;
+  bool allow_restore = false;
+  std::vector<std::string> allow_annotations;  // long names of options: "user"
+  std::optional<std::string> runtime_path;
+  friend bool operator==(const DoorOptions&, const DoorOptions&) = default;
+};
+
 struct Options {
   std::optional<std::string> user;      // USER[:GROUP]
   std::optional<std::string> user_of;   // PATH
@@ -88,6 +105,8 @@ struct Options {
   bool log_json = false;
   std::optional<std::string> log_file;
 
+  DoorOptions door;
+
   Manners manners = Manners::stepdown;
   std::vector<std::string> command;
 };
@@ -99,6 +118,8 @@ struct OptionRow {
     value,  // one value; given twice is an error
     list,   // one value each time; may be repeated
   };
+  // Who understands it: `launcher` is run and plan, `doors` those of an OCI runtime.
+  enum class Place { both, launcher, doors };
   std::string_view name;     // without the dashes; also the key of a profile file
   std::string_view metavar;  // what --help calls the value
   Kind kind;
@@ -106,9 +127,18 @@ struct OptionRow {
   std::string_view help;
   // Reads `value` into the options. Error: a value out of range or malformed.
   void (*set)(Options& options, std::string_view value);
+  Place place = Place::both;
 };
 
 // In the order in which --help-all shows them.
 std::span<const OptionRow> option_table();
+
+// nullptr: there is no option of that name, without the dashes.
+const OptionRow* find_option(std::string_view name);
+
+// `place` is launcher or doors.
+constexpr bool is_understood(const OptionRow& row, OptionRow::Place place) {
+  return row.place == OptionRow::Place::both || row.place == place;
+}
 
 }  // namespace stepdown

@@ -28,11 +28,13 @@ const BuiltInProfile& built_in_profile(const std::string& name);
 std::string_view summary(const BuiltInProfile& profile);
 
 // What the profile asks for: a built-in name, or a file where a slash is in it. Error: none such,
-// or the first of its problems, as FILE:LINE:COLUMN.
-Options profile_options(const std::string& name_or_path);
+// or the first of its problems, as FILE:LINE:COLUMN; an option that `reader` (launcher or doors)
+// doesn't understand is one.
+Options profile_options(const std::string& name_or_path,
+                        OptionRow::Place reader = OptionRow::Place::launcher);
 
-// Everything that is wrong with a file and those that it extends; `step` is FILE:LINE:COLUMN, and
-// the key. Error: the file itself can't be read.
+// Everything that is wrong with a file and those that it extends, whoever reads it; `step` is
+// FILE:LINE:COLUMN, and the key. Error: the file itself can't be read.
 std::vector<ErrorDetails> profile_problems(const std::string& path);
 
 }  // namespace stepdown

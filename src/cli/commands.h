@@ -14,6 +14,8 @@ int plan_command(const Words& words);
 int check_command(const Words& words);
 int profile_command(const Words& words);
 int seccomp_command(const Words& words);
+int hook_command(const Words& words);
+int runtime_command(const Words& words);
 // Under the names gosu and su-exec: their grammar. `name` is the one that was called.
 int gosu_command(const std::string& name, const Words& words);
 

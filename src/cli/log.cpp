@@ -10,13 +10,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "stepdown/error.h"
+#include "sys/clock.h"
 #include "sys/text.h"
 
 namespace stepdown::cli {
@@ -72,7 +73,7 @@ class DescriptorSink : public spdlog::sinks::base_sink<spdlog::details::null_mut
 struct Settings {
   LogLevel level = LogLevel::warning;
   bool json = false;
-  int fd = STDERR_FILENO;
+  std::vector<int> fds = {STDERR_FILENO};
 };
 
 Settings& settings() {
@@ -94,26 +95,12 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
   return spdlog::level::err;
 }
 
-// "2026-01-31T12:00:00.123Z". Not by localtime(3), nor gmtime(3): they open whatever file TZ names,
-// and the image sets TZ.
-std::string utc_now() {
-  using namespace std::chrono;
-  const auto now = floor<milliseconds>(system_clock::now());
-  const auto midnight = floor<days>(now);
-  const year_month_day date{midnight};
-  const hh_mm_ss time{now - midnight};
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                     time.hours().count(), time.minutes().count(), time.seconds().count(),
-                     time.subseconds().count());
-}
-
 }  // namespace
 
-int configure_log(const Options& options) {
+int configure_log(const Options& options, LogFile file) {
   settings().level = options.log_level;
   settings().json = options.log_json;
-  if (!options.log_file) return settings().fd;
+  if (!options.log_file) return STDERR_FILENO;
   // RESOLVE_NO_SYMLINKS: a directory on the way may be the app's, from the last start.
   open_how how{};
   how.flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -127,24 +114,30 @@ int configure_log(const Options& options) {
     throw_errno(step, "openat2(2)",
                 errno == ELOOP ? "a symbolic link is on the way: name what it stands for" : "",
                 "name a file in a directory that exists; without --log-file messages go to stderr");
-  const std::vector<int>& kept = options.keep_fds;
-  if (std::find(kept.begin(), kept.end(), fd) != kept.end())
-    refuse("descriptors", "descriptor " + std::to_string(fd) + " is not open (--keep-fd)");
-  settings().fd = fd;
+  // A door's own descriptors aren't those of the app that --keep-fd speaks of.
+  if (file == LogFile::instead_of_stderr) {
+    const std::vector<int>& kept = options.keep_fds;
+    if (std::find(kept.begin(), kept.end(), fd) != kept.end())
+      refuse("descriptors", "descriptor " + std::to_string(fd) + " is not open (--keep-fd)");
+    settings().fds.clear();
+  }
+  settings().fds.push_back(fd);
   return fd;
 }
 
 void write_log(LogLevel level, std::string_view text) {
   const Settings& current = settings();
   if (level < current.level) return;
-  spdlog::logger logger("stepdown", std::make_shared<DescriptorSink>(current.fd));
+  std::vector<spdlog::sink_ptr> sinks;
+  for (const int fd : current.fds) sinks.push_back(std::make_shared<DescriptorSink>(fd));
+  spdlog::logger logger("stepdown", sinks.begin(), sinks.end());
   logger.set_level(spdlog::level::trace);
   if (!current.json) {
     logger.set_pattern("stepdown: %v");
     logger.log(spdlog_level(level), sys::escaped(text, true));
     return;
   }
-  logger.set_pattern(R"({"time":")" + utc_now() + R"(","level":"%l","msg":%v})");
+  logger.set_pattern(R"({"time":")" + sys::utc_now() + R"(","level":"%l","msg":%v})");
   logger.log(spdlog_level(level),
              nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
 }

@@ -8,9 +8,11 @@
 
 namespace stepdown::cli {
 
+enum class LogFile { instead_of_stderr, besides_stderr };
+
 // Takes --log-level, --log-format and --log-file; before it, warnings and errors go to stderr as
-// text. Returns the descriptor that messages go to. Error: the file can't be opened.
-int configure_log(const Options& options);
+// text. Returns the descriptor of the file, or 2. Error: the file can't be opened.
+int configure_log(const Options& options, LogFile file = LogFile::instead_of_stderr);
 
 // "stepdown: TEXT", or one line of JSON: {"time","level","msg"}.
 void write_log(LogLevel level, std::string_view text);

@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <string_view>
 
 #include "cli/commands.h"
 #include "cli/log.h"
@@ -32,7 +30,6 @@ void hold_standard_descriptors() {
 
 int dispatch(const std::string& name, Words words) {
   if (name == "gosu" || name == "su-exec") return cli::gosu_command(name, words);
-  constexpr std::array<std::string_view, 2> later{"hook", "runtime"};
   const std::string command = words.empty() ? "" : words.front();
   const auto rest = [&words] { return Words(words.begin() + 1, words.end()); };
   if (command == "run") return cli::run_command(rest());
@@ -40,9 +37,8 @@ int dispatch(const std::string& name, Words words) {
   if (command == "check") return cli::check_command(rest());
   if (command == "profile") return cli::profile_command(rest());
   if (command == "seccomp") return cli::seccomp_command(rest());
-  if (std::find(later.begin(), later.end(), command) != later.end())
-    refuse(command, "this version of stepdown does not have that command",
-           "for a user of that name: stepdown run " + command + " COMMAND");
+  if (command == "hook") return cli::hook_command(rest());
+  if (command == "runtime") return cli::runtime_command(rest());
   return cli::run_command(words);
 }
 

@@ -10,6 +10,7 @@
 
 #include "launch/scout.h"
 #include "launch/steps.h"
+#include "ownership/report.h"
 #include "stepdown/error.h"
 #include "stepdown/ownership.h"
 #include "sys/text.h"
@@ -186,33 +187,6 @@ class Progress {
   bool shown_ = false;
 };
 
-void tell(const Launch& launch, const std::string& path, const HandOverReport& report) {
-  if (!launch.log) return;
-  const std::string step = "--own " + path + ": ";
-  launch.log(LogLevel::info, step + std::to_string(report.changed) + " of " +
-                                 std::to_string(report.entries) + " entries handed over");
-  if (report.hard_links != 0)
-    launch.log(LogLevel::warning,
-               step + std::to_string(report.hard_links) +
-                   " hard links to others' files were left alone, the first is " +
-                   report.first_hard_link);
-  if (report.unchangeable != 0)
-    launch.log(LogLevel::info, step + std::to_string(report.unchangeable) +
-                                   " entries can't be changed here; the app can write to them");
-  if (report.unlisted != 0)
-    launch.log(LogLevel::info, step + std::to_string(report.unlisted) +
-                                   " directories are the app's already and can't be looked into "
-                                   "without CAP_DAC_READ_SEARCH");
-  if (report.other_mounts != 0)
-    launch.log(LogLevel::info,
-               step + std::to_string(report.other_mounts) + " mounts below it were left alone");
-  if (report.shared != 0)
-    launch.log(LogLevel::info, step + std::to_string(report.shared) +
-                                   " sticky or world-writable directories were left alone");
-  if (report.devices != 0)
-    launch.log(LogLevel::info, step + std::to_string(report.devices) + " devices were left alone");
-}
-
 }  // namespace
 
 bool leaves_traces(const Launch& launch) {
@@ -258,9 +232,9 @@ void apply_own(const Launch& launch) {
     if (now.state == StepState::blocked) refuse(now.name, now.reason);  // it has just changed
     if (now.state != StepState::to_do) continue;
     Progress progress(own.path);
-    tell(launch, own.path,
-         hand_over(own, receiver(launch),
-                   [&progress](const HandOverReport& report) { progress(report); }));
+    const HandOverReport report = hand_over(
+        own, receiver(launch), [&progress](const HandOverReport& so_far) { progress(so_far); });
+    ownership::tell(launch.log, "--own " + own.path, report);
   }
 }
 

@@ -228,7 +228,10 @@ std::string step_name(const OwnedPath& own) {
 }
 
 Examined examine(const OwnedPath& own, Owner target) {
-  const std::string step = step_name(own);
+  return examine(step_name(own), own, target);
+}
+
+Examined examine(const std::string& step, const OwnedPath& own, Owner target) {
   Examined examined;
   examined.resolution = resolve(step, own.path);
   const Resolution& resolution = examined.resolution;

@@ -38,6 +38,8 @@ struct Examined {
 };
 // Resolves, and judges what was reached. Error: as above, or the path may not be handed over.
 Examined examine(const OwnedPath& own, Owner target);
+// The same under another name of the step than "--own PATH".
+Examined examine(const std::string& step, const OwnedPath& own, Owner target);
 
 // "--own /data", the name of the step in messages.
 std::string step_name(const OwnedPath& own);

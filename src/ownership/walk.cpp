@@ -1,4 +1,6 @@
 // The hand-over: creates what is missing, then changes what is not right, from the leaves up.
+#include "ownership/walk.h"
+
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/syscall.h>
@@ -203,6 +205,12 @@ class HandOver {
 
 }  // namespace
 
+HandOverReport walk(const std::string& step, const std::string& path, Pinned top, bool recursive,
+                    const HandOverTarget& target,
+                    const std::function<void(const HandOverReport&)>& progress) {
+  return HandOver(step, path, target, progress).run(std::move(top), recursive);
+}
+
 }  // namespace ownership
 
 HandOverReport hand_over(const OwnedPath& own, const HandOverTarget& target,
@@ -213,7 +221,7 @@ HandOverReport hand_over(const OwnedPath& own, const HandOverTarget& target,
   ownership::Pinned top =
       resolution.exists() ? std::move(resolution.trail.back())
                           : ownership::create_missing(step, std::move(resolution), target.owner);
-  return ownership::HandOver(step, path, target, progress).run(std::move(top), own.recursive);
+  return ownership::walk(step, path, std::move(top), own.recursive, target, progress);
 }
 
 }  // namespace stepdown

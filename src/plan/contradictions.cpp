@@ -50,11 +50,19 @@ void impossible_gid_map(const Options& options) {
   if (!options.gid_map.empty()) check_id_map("--gid-map", options.gid_map);
 }
 
-constexpr std::array<Contradiction, 7> all{
+void handed_over_twice(const Options& options) {
+  for (const std::string& path : options.door.idmap)
+    for (const OwnedPath& own : options.own)
+      if (own.path == path)
+        refuse("--idmap " + path, "--own names it as well",
+               "leave out one of the two: --idmap hands over file by file where it must");
+}
+
+constexpr std::array<Contradiction, 8> all{
     two_sources_of_the_user,     pretence_in_a_namespace,
     pretence_without_a_filter,   landlock_without_no_new_privs,
     policy_without_no_new_privs, impossible_uid_map,
-    impossible_gid_map};
+    impossible_gid_map,          handed_over_twice};
 
 }  // namespace
 

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <climits>
 
 #include "stepdown/error.h"
+#include "stepdown/inspect.h"
 #include "stepdown/options.h"
 #include "stepdown/user_namespace.h"
 
@@ -60,7 +62,26 @@ LogLevel log_level(std::string_view word) {
   refuse("--log-level " + std::string(word), "a level is one of debug, info, warning, error");
 }
 
+// Where the door itself looks and writes on the host, and what it may be told at all: for its
+// arguments and the host's profile alone.
+constexpr std::array<std::string_view, 7> not_for_annotations{
+    "profile", "log-level", "log-format", "log-file", "runtime-path", "require", "inject"};
+
+std::string annotation(std::string_view word) {
+  const std::string step = "--allow-annotations " + std::string(word);
+  const OptionRow* row = find_option(word);
+  if (row == nullptr || !is_understood(*row, OptionRow::Place::doors))
+    refuse(step, "the doors have no such option",
+           "it takes the long name of an option without the dashes: --allow-annotations user");
+  if (word.starts_with("allow-") ||
+      std::find(not_for_annotations.begin(), not_for_annotations.end(), word) !=
+          not_for_annotations.end())
+    refuse(step, "this option is the host's alone");
+  return std::string(word);
+}
+
 using Kind = OptionRow::Kind;
+using Place = OptionRow::Place;
 using View = std::string_view;
 
 constexpr auto table =
@@ -69,13 +90,13 @@ constexpr auto table =
             {"user", "USER[:GROUP]", Kind::value, true, "who the app shall be, by name or number",
              [](Options& o, View v) { o.user = v; }},
             {"user-of", "PATH", Kind::value, true, "the owner of PATH; --user where root owns it",
-             [](Options& o, View v) { o.user_of = path("--user-of", v); }},
+             [](Options& o, View v) { o.user_of = path("--user-of", v); }, Place::launcher},
             {"user-env", "UIDVAR[:GIDVAR]", Kind::value, true,
              "uid and gid from environment variables; --user where they are unset",
-             [](Options& o, View v) { o.user_env = v; }},
+             [](Options& o, View v) { o.user_env = v; }, Place::launcher},
             {"exact-user", "", Kind::flag, false,
              "refuse a caller that is someone else and can't become the user",
-             [](Options& o, View) { o.exact_user = true; }},
+             [](Options& o, View) { o.exact_user = true; }, Place::launcher},
             {"group-add", "GROUP", Kind::list, false, "another supplementary group",
              [](Options& o, View v) { o.group_add.emplace_back(v); }},
             {"keep-groups", "", Kind::flag, false,
@@ -176,6 +197,48 @@ constexpr auto table =
                  refuse("--init=" + std::string(v), "it is --init or --init=group");
                o.init = v.empty() ? Init::process : Init::group;
              }},
+            {"require", "RULE[,RULE...]", Kind::list, false,
+             "refuse a container that would break one of these rules (as of stepdown check)",
+             [](Options& o, View v) {
+               parse_rules(v);
+               o.door.require.emplace_back(v);
+             },
+             Place::doors},
+            {"idmap", "PATH", Kind::list, false,
+             "like --own, by an idmapped mount: no file is touched, whatever their number",
+             [](Options& o, View v) { o.door.idmap.push_back(path("--idmap", v)); }, Place::doors},
+            {"idmap-root", "", Kind::flag, false, "--idmap: even where root owns the volume",
+             [](Options& o, View) { o.door.idmap_root = true; }, Place::doors},
+            {"idmap-only", "", Kind::flag, false,
+             "--idmap: refuse where the filesystem can't, instead of handing over file by file",
+             [](Options& o, View) { o.door.idmap_only = true; }, Place::doors},
+            {"unprivileged-ports", "N", Kind::value, false,
+             "ports from N on need no capability in the container's network namespace",
+             [](Options& o, View v) {
+               o.door.unprivileged_ports = static_cast<std::uint32_t>(
+                   number("--unprivileged-ports", v, 10, 0, 65535, "it is 0 to 65535"));
+             },
+             Place::doors},
+            {"user-always", "", Kind::flag, false,
+             "--user for every container, not only for those that would be root",
+             [](Options& o, View) { o.door.user_always = true; }, Place::doors},
+            {"inject", "", Kind::flag, false,
+             "mount the launcher into the container and start the app through it",
+             [](Options& o, View) { o.door.inject = true; }, Place::doors},
+            {"allow-root-exec", "", Kind::flag, false,
+             "let exec be uid 0, with the capabilities that the container kept",
+             [](Options& o, View) { o.door.allow_root_exec = true; }, Place::doors},
+            {"allow-restore", "", Kind::flag, false,
+             "let the runtime restore checkpoints, which bring their own credentials",
+             [](Options& o, View) { o.door.allow_restore = true; }, Place::doors},
+            {"allow-annotations", "OPTION", Kind::list, false,
+             "let the annotation stepdown.OPTION of a container set this option",
+             [](Options& o, View v) { o.door.allow_annotations.push_back(annotation(v)); },
+             Place::doors},
+            {"runtime-path", "FILE", Kind::value, false,
+             "the OCI runtime behind this one (runc, else crun, along PATH)",
+             [](Options& o, View v) { o.door.runtime_path = path("--runtime-path", v); },
+             Place::doors},
             {"log-level", "LEVEL", Kind::value, false,
              "debug, info, warning (the default) or error",
              [](Options& o, View v) { o.log_level = log_level(v); }},
@@ -193,6 +256,12 @@ constexpr auto table =
 
 std::span<const OptionRow> option_table() {
   return table;
+}
+
+const OptionRow* find_option(std::string_view name) {
+  for (const OptionRow& row : table)
+    if (row.name == name) return &row;
+  return nullptr;
 }
 
 }  // namespace stepdown

@@ -55,6 +55,17 @@ class Collection {
     return options;
   }
 
+  void refuse_strangers(OptionRow::Place reader) const {
+    for (const ProfileSetting& setting : settings_)
+      if (!is_understood(*setting.option, reader))
+        refuse(problem_step(setting.place, setting.option->name),
+               reader == OptionRow::Place::launcher
+                   ? "only the doors of an OCI runtime understand it (stepdown hook, stepdown "
+                     "runtime)"
+                   : "only the launcher understands it, not the doors of an OCI runtime",
+               "keep it in a profile of its own, which extends what they share");
+  }
+
   void find_contradictions() {
     const Options together = options();
     for (const Contradiction refuse_one : contradictions()) {
@@ -131,11 +142,14 @@ std::string_view summary(const BuiltInProfile& profile) {
   return line.substr(std::min(line.find_first_not_of("# "), line.size()));
 }
 
-Options profile_options(const std::string& name_or_path) {
+Options profile_options(const std::string& name_or_path, OptionRow::Place reader) {
   Collection collection(source_of(name_or_path));
   collection.find_contradictions();
   const std::vector<ErrorDetails>& problems = collection.problems();
-  if (problems.empty()) return collection.options();
+  if (problems.empty()) {
+    collection.refuse_strangers(reader);
+    return collection.options();
+  }
   ErrorDetails first = problems.front();
   if (problems.size() > 1)
     first.hint += (first.hint.empty() ? "" : "\n  ") +

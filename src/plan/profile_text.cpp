@@ -26,17 +26,12 @@ constexpr std::array<std::string_view, 5> not_in_files{"profile", "help", "help-
                                                        "json"};
 // Whose value may be written as a TOML integer. Not umask: 27 is no octal number there, and 027 no
 // TOML.
-constexpr std::array<std::string_view, 4> numbers{"user", "group-add", "port", "keep-fd"};
+constexpr std::array<std::string_view, 5> numbers{"user", "group-add", "port", "keep-fd",
+                                                  "unprivileged-ports"};
 
 template <class Names>
 bool contains(const Names& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-const OptionRow* find_option(std::string_view key) {
-  for (const OptionRow& row : option_table())
-    if (row.name == key) return &row;
-  return nullptr;
 }
 
 // How many letters to insert, remove or replace (Levenshtein).

@@ -1,0 +1,40 @@
+// The files that the doors work on.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "json/strict_json.h"
+#include "oci/document.h"
+#include "stepdown/identity.h"
+#include "sys/fd.h"
+
+namespace stepdown::oci {
+
+// All of stdin, up to the limit of document.h. Error: it is a terminal, longer, or can't be read.
+std::string read_stdin(const std::string& step);
+
+// Error: missing, not regular, above the limit.
+std::string read_document(const std::string& path);
+
+// Replaces the file in one go, with the mode and owner that it has. Error: nothing has changed.
+void replace_document(const std::string& path, const json::Json& document);
+
+// The root filesystem of a container, pinned: a directory reached without magic links.
+// `root` is relative to `bundle` or absolute. Error, step "root.path".
+sys::Fd open_root(const std::string& bundle, const std::string& root);
+
+// The account files inside, which the image may have forged. Errors as read_account_files; messages
+// say "/etc/passwd (in the image)".
+AccountFiles read_account_files_in(const sys::Fd& root);
+
+// net.ipv4.ip_unprivileged_port_start of this process's network namespace; nullopt without /proc.
+std::optional<std::uint32_t> own_port_start();
+
+// Makes this process unreadable for its user's other processes (PR_SET_DUMPABLE, 0): nobody in the
+// container opens /proc/PID/exe or /proc/PID/fd of it. Error.
+void become_undumpable();
+
+}  // namespace stepdown::oci

@@ -1,0 +1,41 @@
+#include "oci/precreate.h"
+
+#include "oci/document.h"
+#include "oci/files.h"
+#include "oci/host.h"
+#include "oci/rewrite.h"
+#include "stepdown/error.h"
+
+namespace stepdown::oci {
+
+namespace {
+
+std::string ids(Uid uid, Gid gid) {
+  return std::to_string(raw(uid)) + ":" + std::to_string(raw(gid));
+}
+
+}  // namespace
+
+void step_down(json::Json& config, const std::string& name, const std::string& bundle,
+               const Options& options, const Log& log) {
+  const Container container = read_container(json::Value(config, name));
+  if (bundle.empty() && !container.root.starts_with('/'))
+    refuse(name + ": root.path", "it is relative, and the bundle isn't known here");
+  const Options wanted = with_annotations(options, container);
+  const AccountFiles accounts = read_account_files_in(open_root(bundle, container.root));
+  const Plan plan = plan_of(wanted, container, container.process, accounts, own_port_start());
+  rewrite_container(config, wanted, plan, path_of_this_binary());
+  const Container rewritten = read_container(json::Value(config, name));
+  require(wanted.door.require, rewritten);
+  log(LogLevel::info, name + ": user " + ids(container.process.uid, container.process.gid) +
+                          " becomes " + ids(rewritten.process.uid, rewritten.process.gid));
+}
+
+std::string precreate(const Options& options, std::string_view config, const Log& log) {
+  const std::string name = "config.json";
+  json::Json document = json::parse(config, name, limits);
+  step_down(document, name, {}, options, log);
+  return document.dump();
+}
+
+}  // namespace stepdown::oci

@@ -1,0 +1,147 @@
+#include "oci/volume.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <string_view>
+
+#include "ownership/rules.h"
+#include "stepdown/error.h"
+
+namespace stepdown::oci {
+
+namespace {
+
+// "/data//x/" and "/data/./x" are "/data/x"; nullopt where ".." would lead somewhere else.
+std::optional<std::string> clean(std::string_view path) {
+  std::string result;
+  while (!path.empty()) {
+    const std::string_view name = path.substr(0, path.find('/'));
+    path.remove_prefix(std::min(name.size() + 1, path.size()));
+    if (name == "..") return std::nullopt;
+    if (!name.empty() && name != ".") (result += '/') += name;
+  }
+  return result.empty() ? "/" : result;
+}
+
+// Interfaces of the kernel that a runtime mounts; what else it calls a type is some filesystem.
+bool is_data(const Mount& mount) {
+  constexpr std::array interfaces = {
+      std::string_view("proc"),   std::string_view("sysfs"),   std::string_view("cgroup"),
+      std::string_view("devpts"), std::string_view("cgroup2"), std::string_view("mqueue"),
+      std::string_view("bpf"),    std::string_view("debugfs"), std::string_view("tracefs"),
+  };
+  return std::find(interfaces.begin(), interfaces.end(), mount.type) == interfaces.end();
+}
+
+// The last one: it lies on top.
+const Mount& mount_of(const std::string& step, const std::string& path,
+                      const Container& container) {
+  const std::optional<std::string> wanted = clean(path);
+  if (!wanted)
+    refuse(step, "a destination has no .. in it", "write the destination as the container has it");
+  const auto found =
+      std::find_if(container.mounts.rbegin(), container.mounts.rend(),
+                   [&wanted](const Mount& mount) { return clean(mount.destination) == wanted; });
+  if (found == container.mounts.rend())
+    refuse(step, "the container has no volume there",
+           "docker: --mount type=volume,target=" + *wanted +
+               "; a directory of the image belongs to whom the image says (COPY --chown)");
+  if (!is_data(*found)) refuse(step, "what is mounted there is no volume but a " + found->type);
+  return *found;
+}
+
+// In the order in which they count: the last word wins. A runtime may remount as they say only
+// after the hooks (crun does), and what it remounts is then the mount below ours.
+std::uint64_t attributes_of(const Mount& mount) {
+  struct Word {
+    std::string_view name;
+    std::uint64_t bit;
+    bool set;
+  };
+  constexpr std::array words = {
+      Word{"ro", MOUNT_ATTR_RDONLY, true},
+      Word{"rro", MOUNT_ATTR_RDONLY, true},
+      Word{"rw", MOUNT_ATTR_RDONLY, false},
+      Word{"rrw", MOUNT_ATTR_RDONLY, false},
+      Word{"nosuid", MOUNT_ATTR_NOSUID, true},
+      Word{"rnosuid", MOUNT_ATTR_NOSUID, true},
+      Word{"suid", MOUNT_ATTR_NOSUID, false},
+      Word{"rsuid", MOUNT_ATTR_NOSUID, false},
+      Word{"nodev", MOUNT_ATTR_NODEV, true},
+      Word{"rnodev", MOUNT_ATTR_NODEV, true},
+      Word{"dev", MOUNT_ATTR_NODEV, false},
+      Word{"rdev", MOUNT_ATTR_NODEV, false},
+      Word{"noexec", MOUNT_ATTR_NOEXEC, true},
+      Word{"rnoexec", MOUNT_ATTR_NOEXEC, true},
+      Word{"exec", MOUNT_ATTR_NOEXEC, false},
+      Word{"rexec", MOUNT_ATTR_NOEXEC, false},
+      Word{"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, true},
+  };
+  std::uint64_t attributes = 0;
+  for (const std::string& option : mount.options) {
+    for (const Word& word : words)
+      if (word.name == option) attributes = (attributes & ~word.bit) | (word.set ? word.bit : 0U);
+  }
+  return attributes;
+}
+
+void refuse_other_than_mount(const Volume& volume, const struct statx& root) {
+  const struct statx& status = volume.top.status;
+  if ((status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) == 0)
+    refuse(volume.step, "needs Linux 5.8: nothing else tells where a mount begins");
+  if ((status.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0 || status.stx_mnt_id == root.stx_mnt_id)
+    refuse(volume.step, volume.path + " is a part of the image: no volume is mounted there");
+}
+
+void refuse_directories_of_the_host(const Volume& volume, const HostDirectories& host) {
+  const sys::InodeId inode = sys::inode_of(volume.top.status);
+  if (std::find(host.inodes.begin(), host.inodes.end(), inode) != host.inodes.end() ||
+      (host.devices != 0 && sys::device_of(volume.top.status) == host.devices))
+    refuse(volume.step, "that volume is a directory of the host's own system",
+           "mount the directory that the app writes to, and nothing above it");
+}
+
+}  // namespace
+
+HostDirectories host_directories() {
+  HostDirectories host;
+  std::uint64_t root = 0;
+  const auto add = [&host](const char* path) -> std::uint64_t {
+    struct statx status {};
+    if (::statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, STATX_INO, &status) != 0) return 0;
+    host.inodes.push_back(sys::inode_of(status));
+    return sys::device_of(status);
+  };
+  root = add("/");
+  host.devices = add("/dev");
+  if (host.devices == root) host.devices = 0;
+  for (const char* path : {"/proc", "/sys", "/run"}) add(path);
+  for (const char* path : ownership::never_as_a_whole) add(path);
+  return host;
+}
+
+Volume find_volume(const std::string& step, const OwnedPath& path, const Container& container,
+                   const HostDirectories& host, Owner target) {
+  const Mount& mount = mount_of(step, path.path, container);
+  ownership::Examined examined = ownership::examine(step, path, target);
+  if (!examined.resolution.exists()) refuse(step, "nothing is mounted there");
+  Volume volume;
+  volume.step = step;
+  volume.path = examined.resolution.path;
+  volume.attributes = attributes_of(mount);
+  volume.read_only =
+      examined.read_only_mount || (volume.attributes & std::uint64_t{MOUNT_ATTR_RDONLY}) != 0;
+  const struct statx root = examined.resolution.trail.front().status;
+  volume.top = std::move(examined.resolution.trail.back());
+  refuse_other_than_mount(volume, root);
+  refuse_directories_of_the_host(volume, host);
+  return volume;
+}
+
+}  // namespace stepdown::oci

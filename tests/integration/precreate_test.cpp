@@ -1,0 +1,84 @@
+// `stepdown hook precreate`: config.json in, config.json out.
+#include "door_world.h"
+
+namespace stepdown::world {
+namespace {
+
+using testing::HasSubstr;
+
+class Precreate : public DoorWorld {
+ protected:
+  Precreate() { config_["root"]["path"] = std::string(bundle) + "/rootfs"; }
+  Outcome hook(const Words& options, const std::string& text) {
+    world_.file("/srv/stdio-0", text, 0, 0, 0600);
+    Start start = as_host({"hook", "precreate"});
+    start.words.insert(start.words.end(), options.begin(), options.end());
+    start.in = Stdio::file;
+    start.environment = {};
+    return world_.run(start);
+  }
+  Outcome hook(const Words& options) { return hook(options, config_.dump()); }
+};
+
+TEST_F(Precreate, GivesAConfigThatRunsAsTheUser) {
+  const Outcome outcome = hook({"--user", "app", "--require", "non-root,no-new-privs"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  config_ = Json::parse(outcome.out);
+  write_config();
+  expect_app(runc({"run", "--bundle", bundle, id_}).app());
+}
+
+TEST_F(Precreate, LeavesWhatItDoesNotTouch) {
+  config_["linux"]["resources"] = Json::parse(R"({"pids": {"limit": 12345678901}, "odd": 0.25})");
+  config_["annotations"] = {{"io.kubernetes.cri-o.TTY", "true"}, {"b", "\u00e9\u0001"}, {"a", ""}};
+  Json out = Json::parse(hook({"--user", "app"}).out);
+  out["process"] = nullptr;
+  config_["process"] = nullptr;
+  EXPECT_EQ(out.dump(), config_.dump());
+}
+
+TEST_F(Precreate, PrintsNothingWhereItRefuses) {
+  for (const Words& options :
+       {Words{}, Words{"--user", "nobody-knows"}, Words{"--bogus"}, Words{"--user", "app", "word"},
+        Words{"--user", "app", "--read-only"}}) {
+    const Outcome outcome = hook(options);
+    EXPECT_EQ(outcome.status, 125);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err, "");
+  }
+}
+
+TEST_F(Precreate, RefusesAContainerThatBreaksARule) {
+  const Outcome outcome = hook({"--user", "app", "--require", "user-namespace"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.out, "");
+}
+
+TEST_F(Precreate, NeedsTheWholePathOfTheRootFilesystem) {
+  config_["root"]["path"] = "rootfs";
+  EXPECT_EQ(hook({"--user", "app"}).status, 125);
+}
+
+TEST_F(Precreate, NeedsAConfig) {
+  for (const char* text : {"", "null", "{\"process\"", "{}"})
+    EXPECT_EQ(hook({"--user", "app"}, text).status, 125) << text;
+}
+
+TEST_F(Precreate, TellsTheLogFileWhatPodmanWouldLose) {
+  const Outcome outcome = hook({"--log-file", "/srv/hook.log", "--log-format", "json"});
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_THAT(Json::parse(read_file("/srv/hook.log"))["msg"], HasSubstr("--user"));
+  EXPECT_EQ(outcome.err, read_file("/srv/hook.log"));
+}
+
+TEST_F(Precreate, IsNoSuccessWhereItsOutputGoesNowhere) {
+  world_.file("/srv/stdio-0", config_.dump(), 0, 0, 0600);
+  Start start = as_host({"hook", "precreate", "--user", "app"});
+  start.in = Stdio::file;
+  start.out = Stdio::closed;
+  EXPECT_EQ(world_.run(start).status, 125);
+}
+
+}  // namespace
+}  // namespace stepdown::world
