@@ -63,7 +63,6 @@ constexpr auto stages = std::to_array<Stage>({
 
 int run_stage(const Stage& stage, const Words& words) {
   oci::shut_out_the_container();
-  oci::shut_out_the_container();
   if (stage.carry_out == create_container) {
     Words all = {"stepdown", "hook", std::string(stage.name)};
     all.insert(all.end(), words.begin(), words.end());

@@ -101,6 +101,9 @@ int configure_log(const Options& options, LogFile file) {
   settings().level = options.log_level;
   settings().json = options.log_json;
   if (!options.log_file) return STDERR_FILENO;
+  // Doors run in directories of the engine's choice, and hand the path on to hooks in others.
+  if (file == LogFile::besides_stderr && !options.log_file->starts_with('/'))
+    refuse("--log-file " + *options.log_file, "a door takes an absolute path");
   // RESOLVE_NO_SYMLINKS: a directory on the way may be the app's, from the last start.
   open_how how{};
   how.flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -139,7 +142,8 @@ void write_log(LogLevel level, std::string_view text) {
   }
   logger.set_pattern(R"({"time":")" + sys::utc_now() + R"(","level":"%l","msg":%v})");
   logger.log(spdlog_level(level),
-             nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+             nlohmann::ordered_json(text).dump(-1, ' ', true,
+                                               nlohmann::ordered_json::error_handler_t::replace));
 }
 
 }  // namespace stepdown::cli

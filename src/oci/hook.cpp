@@ -15,6 +15,7 @@
 #include "oci/receiver.h"
 #include "oci/rewrite.h"
 #include "oci/volume_work.h"
+#include "plan/seccomp.h"
 #include "stepdown/error.h"
 
 namespace stepdown::oci {
@@ -27,6 +28,10 @@ Container container_of(const State& state) {
   return read_container(json::Value(config, name));
 }
 
+bool wants_volumes(const Options& options) {
+  return !options.own.empty() || !options.door.idmap.empty();
+}
+
 // What a hook can't carry out must not look as if it were done.
 void refuse_what_no_hook_can_do(const Options& options) {
   struct Wish {
@@ -34,6 +39,8 @@ void refuse_what_no_hook_can_do(const Options& options) {
     const char* name;
   };
   const Wish wishes[] = {
+      // Of volumes it says who gets them.
+      {options.user.has_value() && !wants_volumes(options), "--user"},
       {options.user_of.has_value(), "--user-of"},
       {options.user_env.has_value(), "--user-env"},
       {options.exact_user, "--exact-user"},
@@ -46,6 +53,8 @@ void refuse_what_no_hook_can_do(const Options& options) {
       {options.read_only, "--read-only"},
       {options.only_ports, "--only-ports"},
       {options.landlock_required, "--landlock"},
+      {names_policy(options), "--seccomp"},
+      {options.seccomp_log, "--seccomp-log"},
       {options.userns != Userns::none, "--userns"},
       {!options.uid_map.empty(), "--uid-map"},
       {!options.gid_map.empty(), "--gid-map"},
@@ -66,10 +75,6 @@ void refuse_what_no_hook_can_do(const Options& options) {
     if (wish.given)
       refuse(wish.name, "no hook can change the container's process",
              "stepdown hook precreate (podman) and stepdown runtime (Docker, containerd) can");
-}
-
-bool wants_volumes(const Options& options) {
-  return !options.own.empty() || !options.door.idmap.empty();
 }
 
 // The runtime writes the config's sysctls after the hooks.

@@ -32,6 +32,14 @@ void step_down(json::Json& config, const std::string& name, const std::string& b
 }
 
 std::string precreate(const Options& options, std::string_view config, const Log& log) {
+  const DoorOptions& door = options.door;
+  const char* runtimes = door.allow_root_exec ? "--allow-root-exec"
+                         : door.allow_restore ? "--allow-restore"
+                         : door.runtime_path  ? "--runtime-path"
+                                              : nullptr;
+  if (runtimes != nullptr)
+    refuse(runtimes, "precreate sees neither exec nor restore, and calls no runtime",
+           "it is an option of stepdown runtime");
   const std::string name = "config.json";
   json::Json document = json::parse(config, name, limits);
   step_down(document, name, {}, options, log);

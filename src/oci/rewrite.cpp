@@ -2,6 +2,7 @@
 
 #include "oci/injection.h"
 #include "oci/members.h"
+#include "plan/seccomp.h"
 #include "stepdown/error.h"
 
 namespace stepdown::oci {
@@ -86,6 +87,7 @@ Words hook_words(const Options& options) {
   for (const std::string& path : options.door.idmap) add("--idmap", path);
   if (options.door.idmap_root) words.emplace_back("--idmap-root");
   if (options.door.idmap_only) words.emplace_back("--idmap-only");
+  if (options.allow_root) words.emplace_back("--allow-root");
   if (options.door.unprivileged_ports)
     add("--unprivileged-ports", std::to_string(*options.door.unprivileged_ports));
   if (options.log_level == LogLevel::debug) add("--log-level", "debug");
@@ -128,7 +130,7 @@ void rewrite_container(json::Json& config, const Options& options, const Plan& p
 void rewrite_process(json::Json& process, const Options& options, const Plan& plan) {
   rewrite_credentials(process, options, plan);
   // --allow-root-exec: the launcher has no hold on root, and its limits are those of the app.
-  const bool limits_the_app = options.read_only || options.only_ports;
+  const bool limits_the_app = options.read_only || options.only_ports || names_policy(options);
   if (options.door.inject && limits_the_app && plan.identity.uid != root_uid)
     put_in_front(process, injected_words(options, plan, Injection::exec));
 }

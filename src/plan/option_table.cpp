@@ -236,7 +236,7 @@ constexpr auto table =
              [](Options& o, View v) { o.door.allow_annotations.push_back(annotation(v)); },
              Place::doors},
             {"runtime-path", "FILE", Kind::value, false,
-             "the OCI runtime behind this one (runc, else crun, along PATH)",
+             "the OCI runtime behind this one (runc, else crun, where the host has them)",
              [](Options& o, View v) { o.door.runtime_path = path("--runtime-path", v); },
              Place::doors},
             {"log-level", "LEVEL", Kind::value, false,
@@ -248,7 +248,8 @@ constexpr auto table =
                  refuse("--log-format " + std::string(v), "it is text or json");
                o.log_json = v == "json";
              }},
-            {"log-file", "FILE", Kind::value, false, "where messages go instead of stderr",
+            {"log-file", "FILE", Kind::value, false,
+             "where messages go instead of stderr (a door: besides)",
              [](Options& o, View v) { o.log_file = v; }},
         });
 

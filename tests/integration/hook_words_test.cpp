@@ -54,6 +54,33 @@ TEST_F(HookWords, AreThoseOfDoors) {
     }
 }
 
+// Nobody must believe that a hook had changed the process.
+TEST_F(HookWords, ThatSpeakOfTheProcessAreRefused) {
+  for (const Words& words :
+       {Words{"--user", "app"}, Words{"--seccomp", "default"}, Words{"--seccomp-log"}})
+    for (const char* stage : {"create-runtime", "prestart", "create-container"}) {
+      Words all{stage};
+      all.insert(all.end(), words.begin(), words.end());
+      const Outcome outcome = hook(all);
+      EXPECT_EQ(outcome.status, 125) << stage << " " << words.front();
+      EXPECT_TRUE(outcome.says("no hook can change the container's process")) << outcome.err;
+    }
+}
+
+TEST_F(HookWords, OfOtherDoorsAreRefused) {
+  for (const char* option : {"--allow-root-exec", "--allow-restore"}) {
+    const Outcome outcome = hook({"precreate", "--user", "app", option});
+    EXPECT_EQ(outcome.status, 125) << option;
+    EXPECT_TRUE(outcome.says("it is an option of stepdown runtime")) << outcome.err;
+  }
+}
+
+TEST_F(HookWords, NameALogFileWhereverTheDoorRuns) {
+  const Outcome outcome = hook({"create-runtime", "--require", "gid=0", "--log-file", "door.log"});
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_TRUE(outcome.says("a door takes an absolute path")) << outcome.err;
+}
+
 TEST_F(HookWords, LetAContainerStartThatKeepsTheRules) {
   for (const char* stage : {"create-runtime", "prestart", "create-container"})
     EXPECT_EQ(hook({stage, "--require", "gid=0"}).status, 0) << stage;

@@ -360,6 +360,15 @@ TEST(RewritingHook, IsNotThereWhenThereIsNothingToDo) {
   EXPECT_EQ(rewritten(docker(), options("app"))["hooks"], docker()["hooks"]);
 }
 
+TEST(RewritingHook, MayHandOverToRootWhereThatIsAllowed) {
+  Options asked = options("root");
+  asked.allow_root = true;
+  asked.own = {{"/data", true}};
+  const Json hooks = rewritten(docker(), asked)["hooks"]["createRuntime"];
+  EXPECT_THAT(hooks[0]["args"].get<std::vector<std::string>>(),
+              ElementsAre("stepdown", "hook", "create-runtime", "--own", "/data", "--allow-root"));
+}
+
 TEST(RewritingHook, ReplacesNoEngineHooks) {
   Options asked = options("app");
   asked.own = {{"/data", true}};
