@@ -62,7 +62,7 @@ struct ReadyFilter {
   // The policy in JSON, to tell what would allow a call that it refuses; empty where it came
   // compiled.
   std::string source;
-  std::vector<std::string> unknown_calls;  // names that were skipped: newer than libseccomp
+  std::vector<std::string> unknown_calls;  // names that were skipped: libseccomp doesn't know them
   bool compiled_now = false;               // by ready_filter, which took it milliseconds
   friend bool operator==(const ReadyFilter&, const ReadyFilter&) = default;
 };

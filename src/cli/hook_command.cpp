@@ -95,8 +95,8 @@ int doctor(const Words& words) {
   std::string text;
   for (const oci::HookProblem& problem : oci::examine_hook_directories(directories)) {
     text += sys::escaped(problem.file) + ": ";
-    if (!problem.place.empty()) text += sys::escaped(problem.place) + ": ";
-    text += sys::escaped(problem.problem) + "\n  " + sys::escaped(problem.remedy) + "\n";
+    if (!problem.place.empty()) text += sys::printable(problem.place) + ": ";
+    text += sys::printable(problem.problem) + "\n  " + sys::printable(problem.remedy) + "\n";
   }
   write_out(text);
   return text.empty() ? 0 : 1;

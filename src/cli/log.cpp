@@ -137,7 +137,7 @@ void write_log(LogLevel level, std::string_view text) {
   logger.set_level(spdlog::level::trace);
   if (!current.json) {
     logger.set_pattern("stepdown: %v");
-    logger.log(spdlog_level(level), sys::escaped(text, true));
+    logger.log(spdlog_level(level), sys::printable(text, true));
     return;
   }
   logger.set_pattern(R"({"time":")" + sys::utc_now() + R"(","level":"%l","msg":%v})");

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 
 #include "cli/commands.h"
 #include "cli/log.h"
@@ -53,6 +54,8 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     cli::write_log(LogLevel::error, error.what());
     return error.details().status;
+  } catch (const std::bad_alloc&) {
+    cli::write_log(LogLevel::error, "out of memory");
   } catch (const std::exception& error) {
     cli::write_log(LogLevel::error, error.what());
   }

@@ -35,11 +35,11 @@ std::string plan_table(const Launch& launch, const std::vector<StepFinding>& fin
             sys::padded(sys::escaped(finding.name), name_width) + "  " +
             sys::escaped(finding.detail);
     if (!finding.reason.empty())
-      text += " (" + sys::indented(sys::escaped(finding.reason, true), reason_margin) + ")";
+      text += " (" + sys::indented(sys::printable(finding.reason, true), reason_margin) + ")";
     text += "\n";
   }
   if (is_blocked(findings))
-    text += sys::escaped(blocked_message(findings, identity, launch.caller), true) + "\n";
+    text += sys::printable(blocked_message(findings, identity, launch.caller), true) + "\n";
   return text;
 }
 

@@ -27,7 +27,7 @@ int check(const std::string& path) {
   const std::vector<ErrorDetails> problems = profile_problems(path);
   std::string text;
   for (const ErrorDetails& details : problems)
-    text += sys::escaped(details.step) + ": " + sys::escaped(Error(details).reason()) + "\n";
+    text += sys::printable(details.step) + ": " + sys::printable(Error(details).reason()) + "\n";
   write_out(text);
   return problems.empty() ? 0 : 1;
 }

@@ -1,9 +1,12 @@
+#include <sys/stat.h>
+
 #include <CLI/CLI.hpp>
 #include <string>
 
 #include "cli/commands.h"
 #include "cli/log.h"
 #include "cli/output.h"
+#include "seccomp/compile.h"
 #include "stepdown/error.h"
 #include "stepdown/options.h"
 #include "stepdown/seccomp.h"
@@ -28,13 +31,31 @@ CapabilitySet capabilities(const Words& names) {
   return options.keep_caps;
 }
 
+void refuse_no_path(const std::string& out) {
+  if (out.empty()) refuse("-o \"\"", "it is empty (a variable that is not set?)");
+  if (out == "-") refuse("-o -", "a path is needed: the file is replaced in one go");
+}
+
+// What was read must not be lost, by whichever name or link.
+void refuse_same_file(const std::string& file, const std::string& out) {
+  struct stat read {};
+  struct stat written {};
+  const bool is_path = file.find('/') != std::string::npos;
+  if (!is_path || ::stat(file.c_str(), &read) != 0 || ::lstat(out.c_str(), &written) != 0) return;
+  if (read.st_dev == written.st_dev && read.st_ino == written.st_ino)
+    refuse("-o " + out, "this is the policy itself, and the JSON would be lost",
+           "name another file");
+}
+
 void compile(const std::string& file, const std::string& out, const Words& keep_caps) {
+  refuse_no_path(out);
   const FilterSituation situation{capabilities(keep_caps), running_kernel()};
   const PolicySource source = read_policy_source(file);
+  refuse_same_file(file, out);
   const std::string bytes = compile_policy(source, situation);
   for (const std::string& name : ready_filter(source, situation).unknown_calls)
     write_log(LogLevel::warning,
-              file + ": " + name + " is newer than this stepdown's libseccomp, and was skipped");
+              file + ": " + name + " is " + seccomp::not_known() + ", and was skipped");
   sys::replace_file(out, bytes);
 }
 

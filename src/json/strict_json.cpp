@@ -76,7 +76,7 @@ class Builder : public nlohmann::json_sax<Json> {
     return add(Json(value));
   }
   bool string(string_t& value) override {
-    refuse_nul(value, next_place());
+    refuse_nul(value);
     return add(Json(std::move(value)));
   }
   bool binary(binary_t& /*value*/) override { return false; }  // there is none in JSON
@@ -88,7 +88,7 @@ class Builder : public nlohmann::json_sax<Json> {
   bool key(string_t& value) override {
     Open& object = open_.back();
     object.key = std::move(value);
-    refuse_nul(object.key, next_place());
+    refuse_nul(object.key);
     if (!object.keys.insert(object.key).second) {
       refuse(step(name_, next_place()), "this key stands here twice",
              "of duplicate keys some readers take the first and some the last");
@@ -132,9 +132,9 @@ class Builder : public nlohmann::json_sax<Json> {
     return place;
   }
 
-  void refuse_nul(const std::string& text, const std::string& place) const {
+  void refuse_nul(const std::string& text) const {
     if (text.find('\0') != std::string::npos) {
-      refuse(step(name_, place), "a NUL character, which no name or path can hold");
+      refuse(step(name_, next_place()), "a NUL character, which no name or path can hold");
     }
   }
 

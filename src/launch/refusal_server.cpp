@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdint>
 #include <cstring>
 #include <set>
@@ -32,6 +33,15 @@ constexpr int largest_errno = 4095;  // the kernel cuts what a filter says to it
 int errno_of(std::uint32_t verdict) {
   if ((verdict & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ERRNO) return EPERM;
   return std::min(static_cast<int>(verdict & SECCOMP_RET_DATA), largest_errno);
+}
+
+// A line of the log in one piece into a pipe that has room (takes_a_line): the rest of it, the
+// longest name of a process and all capabilities among it, takes less than 2 KiB in either format.
+// A byte of a path may become six.
+std::string short_name(const std::string& policy) {
+  constexpr std::size_t longest = 256;
+  static_assert(PIPE_BUF >= 2048 + 6 * (longest + 3));
+  return policy.size() > longest ? "..." + policy.substr(policy.size() - longest) : policy;
 }
 
 std::string errno_name(int error) {
@@ -82,7 +92,7 @@ class RefusalServer {
     const Refusal refusal{call.data.arch, call.data.nr, error};
     if (told_.size() > most_told || told_.contains(refusal) || !takes_a_line()) return;
     told_.insert(refusal);
-    const std::string policy = "the policy " + app_.filter.name + " refused ";
+    const std::string policy = "the policy " + short_name(app_.filter.name) + " refused ";
     if (told_.size() > most_told)
       return log_(LogLevel::warning, policy + "more than " + std::to_string(most_told) +
                                          " different calls: no further ones are told");

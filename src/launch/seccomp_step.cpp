@@ -1,6 +1,6 @@
+#include <linux/bpf_common.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,6 +11,7 @@
 
 #include "launch/steps.h"
 #include "launch/supervisor.h"
+#include "seccomp/compile.h"
 #include "seccomp/notifying.h"
 #include "seccomp/supervised_filter.h"
 #include "seccomp/terminal_filter.h"
@@ -37,10 +38,9 @@ bool is_allowed(const FilterProgram& program, long number) {
 }
 
 LastWords last_words(const FilterProgram& program) {
-  if (std::ranges::all_of(explaining_calls,
-                          [&program](long number) { return is_allowed(program, number); }))
-    return LastWords::explain;
-  return seccomp::allows(program, SYS_write, {STDERR_FILENO}) ? LastWords::say : LastWords::nothing;
+  const auto allowed = [&program](long number) { return seccomp::always_allows(program, number); };
+  if (std::ranges::all_of(explaining_calls, allowed)) return LastWords::explain;
+  return allowed(SYS_write) ? LastWords::say : LastWords::nothing;
 }
 
 // "refuses execve (EPERM)", "kills who calls execve"; empty where the program lets it through.
@@ -86,10 +86,15 @@ std::string obstacle_to_supervision(const Plan& plan) {
   if (plan.pretend_root != PretendRoot::none)
     return "--pretend-root=static may answer the same calls";
   const FilterProgram& program = plan.seccomp->program;
-  // How the listener gets there, with the program loaded.
-  if (!seccomp::allows(program, SYS_sendmsg, {0, 0, MSG_NOSIGNAL}) ||
-      !is_allowed(program, SYS_close))
-    return "the policy refuses sendmsg or close, without which no supervisor can be reached";
+  // How the listener gets there, with the program loaded: refused, they would wait for a supervisor
+  // that hasn't got it yet.
+  if (!seccomp::always_allows(program, SYS_sendmsg) || !seccomp::always_allows(program, SYS_close))
+    return "the policy refuses sendmsg or close, or looks at their arguments, and without them no "
+           "supervisor can be reached";
+  if (!seccomp::fits_notifying(program))
+    return "the policy has " + std::to_string(program.code.size()) +
+           " instructions, and those that ask a supervisor no longer fit into the kernel's " +
+           std::to_string(BPF_MAXINSNS);
   return seccomp::supervision_obstacle();
 }
 
@@ -114,7 +119,7 @@ std::string where_logged(const Plan& plan) {
 
 std::string unknown_calls(const ReadyFilter& filter) {
   if (filter.unknown_calls.empty()) return {};
-  std::string text = "newer than this stepdown's libseccomp, and skipped: ";
+  std::string text = seccomp::not_known() + ", and skipped: ";
   const char* between = "";
   for (const std::string& name : filter.unknown_calls) {
     text += between + name;

@@ -20,7 +20,7 @@ std::string in_quotes(std::string_view text) {
 
 void append_runtime_log(const RuntimeLog& log, std::string_view message) {
   if (log.path.empty()) return;
-  const std::string text = in_quotes("stepdown: " + sys::escaped(message, true));
+  const std::string text = in_quotes("stepdown: " + sys::printable(message, true));
   // The keys and their order are logrus's, which both runtimes keep to.
   const std::string line =
       log.json ? R"({"level":"error","msg":)" + text + R"(,"time":")" + sys::utc_now() + "\"}\n"

@@ -14,8 +14,10 @@
 #include <memory>
 #include <set>
 #include <type_traits>
+#include <utility>
 
 #include "seccomp/call_rules.h"
+#include "seccomp/policy_words.h"
 #include "seccomp/prologue.h"
 #include "stepdown/error.h"
 #include "sys/fd.h"
@@ -187,20 +189,44 @@ class Compilation {
   std::vector<CallRules> leaves_;           // by their marks
 };
 
-std::vector<std::string> unknown_of(const std::vector<Rule>& rules) {
+[[noreturn]] void refuse_unknown(const Policy& policy, const Rule& rule, const std::string& call) {
+  const Action standard = policy.standard.action;
+  const bool passes = standard == Action::allow || standard == Action::log;
+  refuse(policy.name + ": " + rule.place,
+         call + " is " + not_known() + ": the default, " + std::string(action_name(standard)) +
+             (passes ? ", would let it through" : ", is laxer than this rule"),
+         "correct or remove the name, or take a policy whose default is as strict");
+}
+
+// Nothing can be compiled for them: they get the default, which may deny more than a rule would,
+// but never less.
+std::vector<std::string> unknown_of(const Policy& policy, const std::vector<Rule>& applying) {
   std::set<std::string> unknown;
-  for (const Rule& rule : rules)
-    for (const std::string& name : rule.calls)
-      if (seccomp_syscall_resolve_name(name.c_str()) == __NR_SCMP_ERROR) unknown.insert(name);
+  for (const Rule& rule : applying) {
+    for (const std::string& name : rule.calls) {
+      if (seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR) continue;
+      // Actions stand in the order of their strictness (policy.h).
+      if (rule.verdict.action < policy.standard.action) refuse_unknown(policy, rule, name);
+      unknown.insert(name);
+    }
+  }
   return {unknown.begin(), unknown.end()};
 }
 
 }  // namespace
 
+std::string not_known() {
+  const scmp_version* const version = seccomp_version();
+  return "not known to libseccomp " + std::to_string(version->major) + "." +
+         std::to_string(version->minor) + "." + std::to_string(version->micro) +
+         " (misspelt, or newer)";
+}
+
 Compiled compile(const Policy& policy, const FilterSituation& situation) {
   const std::vector<Rule> applying = applying_rules(policy, situation);
   refuse_contradictions(policy, applying);
-  return {Compilation(policy, applying).program(), unknown_of(applying)};
+  std::vector<std::string> unknown = unknown_of(policy, applying);
+  return {Compilation(policy, applying).program(), std::move(unknown)};
 }
 
 }  // namespace stepdown::seccomp

@@ -29,11 +29,15 @@ namespace stepdown::seccomp {
 
 struct Compiled {
   FilterProgram program;
-  std::vector<std::string> unknown_calls;  // ascending
+  std::vector<std::string> unknown_calls;  // that get the default or less; ascending
 };
 
-// As a tree. Error, step "NAME" or "NAME: PLACE": contradictions; libseccomp refused a rule; more
-// instructions than the kernel takes (BPF_MAXINSNS, 4096).
+// "not known to libseccomp 2.5.4 (misspelt, or newer)"
+std::string not_known();
+
+// As a tree. Error, step "NAME" or "NAME: PLACE": contradictions; a call that libseccomp doesn't
+// know in a rule that is stricter than the default; libseccomp refused a rule; more instructions
+// than the kernel takes (BPF_MAXINSNS, 4096).
 Compiled compile(const Policy& policy, const FilterSituation& situation);
 
 }  // namespace stepdown::seccomp

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 
 #include "stepdown/error.h"
@@ -20,6 +21,9 @@ class Machine {
  public:
   Machine(const FilterProgram& program, const seccomp_data& call)
       : code_(program.code), call_(call) {}
+
+  // Of the call not only the number and the architecture were loaded.
+  [[nodiscard]] bool looked_further() const { return looked_further_; }
 
   std::uint32_t run() {
     // Jumps go forward only, so that every program ends.
@@ -78,9 +82,11 @@ class Machine {
     }
   }
 
-  [[nodiscard]] std::uint32_t word_of_call(std::uint32_t offset) const {
+  std::uint32_t word_of_call(std::uint32_t offset) {
     if (offset % sizeof(std::uint32_t) != 0 || offset >= sizeof(seccomp_data))
       refuse_here("a load from outside the call's description");
+    if (offset != offsetof(seccomp_data, nr) && offset != offsetof(seccomp_data, arch))
+      looked_further_ = true;
     std::uint32_t word = 0;
     std::memcpy(&word, std::bit_cast<std::array<char, sizeof call_>>(call_).data() + offset,
                 sizeof word);
@@ -196,12 +202,23 @@ class Machine {
   std::uint32_t a_ = 0, x_ = 0;
   std::array<std::uint32_t, BPF_MEMWORDS> memory_{};
   std::uint32_t stored_ = 0;  // bit n: memory_[n] was
+  bool looked_further_ = false;
 };
 
 }  // namespace
 
 std::uint32_t evaluate(const FilterProgram& program, const seccomp_data& call) {
   return Machine(program, call).run();
+}
+
+bool looks_at_arguments(const FilterProgram& program, std::uint32_t architecture, int number) {
+  seccomp_data call{};
+  call.nr = number;
+  call.arch = architecture;
+  // Up to the first load of something else every call of this number goes the same way.
+  Machine machine(program, call);
+  machine.run();
+  return machine.looked_further();
 }
 
 }  // namespace stepdown::seccomp

@@ -78,6 +78,11 @@ bool allows(const FilterProgram& program, long number,
   return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG;
 }
 
+bool always_allows(const FilterProgram& program, long number) {
+  return allows(program, number) &&
+         !looks_at_arguments(program, native_architecture, static_cast<int>(number));
+}
+
 bool is_knock(const seccomp_data& call) {
   return call.arch == native_architecture && call.nr == SYS_ioctl &&
          static_cast<std::uint32_t>(call.args[0]) == no_file &&
@@ -101,6 +106,10 @@ FilterProgram notifying(const FilterProgram& program) {
     result.code[index] = std::bit_cast<std::uint64_t>(line);
   }
   return result;
+}
+
+bool fits_notifying(const FilterProgram& program) {
+  return program.code.size() + asks_for_knock.size() <= BPF_MAXINSNS;
 }
 
 void load_policy(const FilterProgram& program) {

@@ -25,10 +25,14 @@ std::uint32_t verdict_of(const FilterProgram& program, long number,
 // By SECCOMP_RET_ALLOW or _LOG.
 bool allows(const FilterProgram& program, long number,
             const std::array<std::uint64_t, 6>& arguments = {});
+// Whatever the arguments, of which it doesn't even look at one.
+bool always_allows(const FilterProgram& program, long number);
 
 // The same program, but what it answers with an errno waits for a supervisor (seccomp_unotify(2)):
 // all but the refusals of its terminal part. So does the knock.
 FilterProgram notifying(const FilterProgram& program);
+// It is longer; whether the kernel takes it (BPF_MAXINSNS).
+bool fits_notifying(const FilterProgram& program);
 
 // ioctl(2) on no file with a request that nobody has: by what it is answered an app's process sees
 // that its supervisor is at work. Without one the answer is ENOSYS, without the program EBADF.

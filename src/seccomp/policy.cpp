@@ -162,7 +162,10 @@ Requirements read_requirements(const Value& object) {
       if (!is_engine_architecture(arch.string())) {
         arch.refuse("unknown architecture " + shown(arch.string()), "as amd64, arm64");
       }
-      requirements.architectures.push_back(arch.string());
+      // Once each, of those that there are: a rule is copied for each of its alternatives.
+      std::vector<std::string>& known = requirements.architectures;
+      if (std::find(known.begin(), known.end(), arch.string()) == known.end())
+        known.push_back(arch.string());
     }
   }
   if (object.has("caps")) {

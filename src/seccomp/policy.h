@@ -19,6 +19,7 @@
 
 namespace stepdown::seccomp {
 
+// The strictest first.
 enum class Action { kill_process, kill_thread, trap, error, trace, log, allow };
 
 struct Verdict {

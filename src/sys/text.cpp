@@ -2,14 +2,12 @@
 
 namespace stepdown::sys {
 
-std::string escaped(std::string_view text, bool keep_lines) {
+std::string printable(std::string_view message, bool keep_lines) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string safe;
-  for (const char character : text) {
+  for (const char character : message) {
     const auto byte = static_cast<unsigned char>(character);
-    if (character == '\\') {
-      safe += "\\\\";
-    } else if ((byte >= 0x20 && byte < 0x7f) || (keep_lines && character == '\n')) {
+    if ((byte >= 0x20 && byte < 0x7f) || (keep_lines && character == '\n')) {
       safe += character;
     } else {
       safe += "\\x";
@@ -18,6 +16,12 @@ std::string escaped(std::string_view text, bool keep_lines) {
     }
   }
   return safe;
+}
+
+std::string escaped(std::string_view text, bool keep_lines) {
+  std::string doubled;
+  for (const char character : text) doubled.append(character == '\\' ? 2 : 1, character);
+  return printable(doubled, keep_lines);
 }
 
 std::string padded(std::string text, std::size_t width) {

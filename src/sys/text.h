@@ -11,6 +11,10 @@ namespace stepdown::sys {
 // reversed writing beyond ASCII and no forged line gets through. Newlines stay where `keep_lines`.
 std::string escaped(std::string_view text, bool keep_lines = false);
 
+// A message, of which what somebody else chose may have been escaped where it was put in: as above,
+// but backslashes stay as they are, so that nothing is escaped twice.
+std::string printable(std::string_view message, bool keep_lines = false);
+
 // With blanks behind it up to `width` characters; longer text stays as it is.
 std::string padded(std::string text, std::size_t width);
 

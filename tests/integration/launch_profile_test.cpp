@@ -178,7 +178,7 @@ TEST_F(ProfileCommand, CheckTellsEveryProblemInALine) {
                              ":2:13: port: \"http\": a port is 1 to 65535, with /tcp or /udp after "
                              "it\n" +
                              file +
-                             ":3:10: userns: \"no\\\\u001b[2J\": it is --userns, --userns=root or "
+                             ":3:10: userns: \"no\\u001b[2J\": it is --userns, --userns=root or "
                              "--userns=keep\n");
 }
 

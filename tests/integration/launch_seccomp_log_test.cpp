@@ -1,16 +1,19 @@
 // --seccomp-log: what the policy refuses is told once, with what would allow it, and is refused as
 // without: by the supervisor that --init leaves, or else by the kernel's log.
 #include <gmock/gmock.h>
+#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <climits>
 #include <nlohmann/json.hpp>
 
 #include "launch_world.h"
 #include "seccomp_world.h"
+#include "stepdown/capability_set.h"
 
 namespace stepdown::world {
 namespace {
@@ -187,6 +190,33 @@ TEST_F(SeccompLog, WaitsForNobodyWhoDoesNotReadIt) {
   close(ends[1]);
 }
 
+// All at once, or not at all, is what a pipe with room takes: pipe(7), PIPE_BUF.
+TEST_F(SeccompLog, WritesLinesThatAPipeTakesInOnePiece) {
+  std::string path = "/srv";
+  while (path.size() < 3500) {
+    path += "/" + std::string(200, '\x01');
+    world_.directory(path, 0, 0, 0755);
+  }
+  path += "/p";
+  std::string capabilities;
+  for (unsigned each = 0; each <= CAP_LAST_CAP; ++each)
+    capabilities += (each == 0 ? "\"" : ",\"") + capability_name(Capability{each}) + "\"";
+  world_.file(path,
+              R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                  {"names": ["keyctl"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": [)" +
+                  capabilities + "]}}]}",
+              0, 0, 0644);
+  for (const std::string format : {"text", "json"}) {
+    const Outcome outcome =
+        world_.run(probing({"--seccomp", path, "--seccomp-log", "--init", "--log-format", format},
+                           {"+name=\x01\x02\x03\x04\x05\x06\x07\x01\x02\x03\x04\x05\x06\x07",
+                            call(SYS_keyctl, "0:1")}));
+    EXPECT_EQ(count_of("refused keyctl", outcome.err), 1U) << outcome.err;
+    EXPECT_EQ(count_of("\n", outcome.err), 1U) << outcome.err;
+    EXPECT_THAT(outcome.err.size(), testing::AllOf(testing::Gt(1000U), testing::Le(PIPE_BUF)));
+  }
+}
+
 TEST_F(SeccompLog, ForwardsSignalsWhileCallsAreRefused) {
   Tree tree(tree_words("busy=keyctl"));
   ASSERT_THAT(tree.line(), testing::StartsWith("ready "));
@@ -245,6 +275,47 @@ TEST_F(SeccompLog, AsksTheKernelWhereNoSupervisorCouldBeReached) {
               HasSubstr("the policy refuses sendmsg or close"));
   const Outcome outcome = run({"--init"}, {call(SYS_keyctl)});
   EXPECT_EQ(outcome.app().result(call(SYS_keyctl)), "EPERM");
+}
+
+// Sent and closed is with arguments that nobody knows beforehand.
+TEST_F(SeccompLog, AsksTheKernelWhereReachingASupervisorDependsOnArguments) {
+  for (const std::string name : {"sendmsg", "close"}) {
+    write(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+              {"names": ["keyctl"], "action": "SCMP_ACT_ERRNO"},
+              {"names": [")" +
+          name + R"("], "action": "SCMP_ACT_ERRNO",
+               "args": [{"index": 0, "value": 1000, "op": "SCMP_CMP_EQ"}]}]})");
+    EXPECT_THAT(shown_by_plan({"--seccomp", policy, "--seccomp-log", "--init"}),
+                AllOf(HasSubstr("looks at their arguments"), HasSubstr("ausearch -m SECCOMP")));
+    const Outcome outcome = run({"--init"}, {call(SYS_keyctl)});
+    EXPECT_EQ(outcome.app().result(call(SYS_keyctl)), "EPERM");
+    EXPECT_THAT(outcome.err, testing::Not(HasSubstr("refused keyctl")));
+  }
+}
+
+std::string testing_keyctl(unsigned times) {
+  std::string rules;
+  for (std::uint64_t i = 1; i <= times; ++i)
+    rules += (i == 1 ? "" : ",") + (R"({"names": ["keyctl"], "action": "SCMP_ACT_ERRNO", "args": [
+                {"index": 0, "op": "SCMP_CMP_EQ", "value": )" +
+                                    std::to_string(i << 32U | i) + "}]}");
+  return R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [)" + rules + "]}";
+}
+
+// The largest policy that the kernel takes has no room for what asks a supervisor.
+TEST_F(SeccompLog, AsksTheKernelWhereAnotherInstructionIsTooMuch) {
+  unsigned times = 500;
+  const auto fits = [&](unsigned more) {
+    write(testing_keyctl(more));
+    return world_.run({"seccomp", "compile", policy, "-o", compiled}).status == 0;
+  };
+  for (unsigned step = 512; step > 0; step /= 2)
+    if (fits(times + step)) times += step;
+  write(testing_keyctl(times));
+  EXPECT_THAT(shown_by_plan({"--seccomp", policy, "--seccomp-log", "--init"}),
+              AllOf(HasSubstr("no longer fit"), HasSubstr("ausearch -m SECCOMP")));
+  const std::string refused = call(SYS_keyctl, "0x100000001");
+  EXPECT_EQ(run({"--init"}, {refused}).app().result(refused), "EPERM");
 }
 
 TEST_F(SeccompLog, AsksTheKernelBelowAnotherLaunchersSupervisor) {

@@ -92,10 +92,12 @@ TEST_F(SeccompCommand, CompilesABuiltInOne) {
 
 TEST_F(SeccompCommand, NamesTheCallsThatItSkipped) {
   write(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
-            {"names": ["keyctl", "no_such_call"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}]})");
+            {"names": ["keyctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13},
+            {"names": ["no_such_call"], "action": "SCMP_ACT_ALLOW"}]})");
   const Outcome outcome = compile(policy);
   EXPECT_EQ(outcome.status, 0);
-  EXPECT_TRUE(outcome.says("/srv/policy.json: no_such_call is newer")) << outcome.err;
+  EXPECT_TRUE(outcome.says("/srv/policy.json: no_such_call is not known to libseccomp"))
+      << outcome.err;
   EXPECT_EQ(app_below(out).result(call(SYS_keyctl)), "EACCES");
 }
 
@@ -145,6 +147,31 @@ TEST_F(SeccompCommand, WritesOverNothingButAFile) {
     EXPECT_TRUE(outcome.says(path)) << outcome.err;
   }
   EXPECT_THAT(made(), testing::UnorderedElementsAre("directory", "fifo", "link"));
+}
+
+TEST_F(SeccompCommand, WritesNotOverThePolicyThatItReads) {
+  checked(::link(policy, out), "link");
+  const std::string before = change_stamp(policy);
+  for (const std::string path : {policy, "/srv/ready/../policy.json", out}) {
+    const Outcome outcome = world_.run({"seccomp", "compile", policy, "-o", path});
+    EXPECT_EQ(outcome.status, 125) << path;
+    EXPECT_TRUE(outcome.says("this is the policy itself")) << outcome.err;
+    EXPECT_EQ(change_stamp(policy), before);
+  }
+}
+
+TEST_F(SeccompCommand, WritesNowhereButToAPath) {
+  Start start;
+  start.words = {"seccomp", "compile", policy, "-o", ""};
+  start.cwd = "/srv/ready";
+  const Outcome empty = world_.run(start);
+  EXPECT_EQ(empty.status, 125);
+  EXPECT_TRUE(empty.says("-o \"\": it is empty (a variable that is not set?)")) << empty.err;
+  start.words.back() = "-";
+  const Outcome dash = world_.run(start);
+  EXPECT_EQ(dash.status, 125);
+  EXPECT_TRUE(dash.says("-o -: a path is needed")) << dash.err;
+  EXPECT_EQ(made(), Words{});
 }
 
 TEST_F(SeccompCommand, CompilesNothingThatIsCompiled) {

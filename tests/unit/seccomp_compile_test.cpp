@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <array>
 #include <bit>
@@ -14,6 +17,7 @@
 
 #include "seccomp/compile.h"
 #include "seccomp/evaluate.h"
+#include "seccomp/policy_words.h"
 #include "stepdown/error.h"
 #include "stepdown/seccomp.h"
 #include "unit/seccomp_interpretation.h"
@@ -24,6 +28,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::StartsWith;
 
 constexpr KernelVersion now{6, 1};
 constexpr std::uint64_t bit_32 = 0x100000000;
@@ -329,6 +334,48 @@ std::uint32_t verdict(const Policy& policy, int number,
   return evaluate(compile(policy, {{}, now}).program, call);
 }
 
+// netlink(7): the answer to socket(AF_NETLINK, SOCK_RAW, PROTOCOL) under the policy default.
+std::uint32_t netlink(int protocol, const CapabilitySet& kept) {
+  const Policy policy = read_policy(built_in_policy("default").text, "default");
+  seccomp_data call{};
+  call.nr = SYS_socket;
+  call.arch = native_architecture();
+  call.args[0] = AF_NETLINK;
+  call.args[1] = SOCK_RAW;
+  call.args[2] = static_cast<std::uint64_t>(protocol);
+  return evaluate(compile(policy, {kept, now}).program, call);
+}
+
+TEST(SeccompDefault, OpensTheKernelsAuditToWhoeverKeepsACapabilityForIt) {
+  EXPECT_EQ(netlink(NETLINK_AUDIT, {}), SECCOMP_RET_ERRNO | EPROTONOSUPPORT);
+  EXPECT_EQ(netlink(NETLINK_AUDIT, capabilities({"NET_RAW", "SYS_ADMIN"})),
+            SECCOMP_RET_ERRNO | EPROTONOSUPPORT);
+  const std::array opening{"AUDIT_WRITE", "AUDIT_CONTROL", "AUDIT_READ", "NET_ADMIN"};
+  for (unsigned chosen = 1; chosen < 1U << opening.size(); ++chosen) {
+    CapabilitySet kept;
+    for (std::size_t i = 0; i < opening.size(); ++i)
+      if ((chosen >> i & 1U) != 0) kept = kept | capabilities({opening[i]});
+    const bool all = kept.contains(capabilities({"NET_ADMIN"}));
+    EXPECT_EQ(netlink(NETLINK_AUDIT, kept), SECCOMP_RET_ALLOW) << kept.bits();
+    EXPECT_EQ(netlink(NETLINK_ROUTE, kept), SECCOMP_RET_ALLOW) << kept.bits();
+    EXPECT_EQ(netlink(NETLINK_USERSOCK, kept), all ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | EPERM)
+        << kept.bits();
+  }
+}
+
+// With one or two of the capabilities that it looks at, and with all but those.
+TEST(SeccompDefault, NeverContradictsItself) {
+  const Policy policy = read_policy(built_in_policy("default").text, "default");
+  const CapabilitySet looked_at = conditions_of(policy, {{}, now}).looked_at;
+  for (const Capability one : looked_at.members()) {
+    for (const Capability other : looked_at.members()) {
+      const CapabilitySet pair{one, other};
+      for (const CapabilitySet& kept : {pair, looked_at - pair})
+        EXPECT_NO_THROW(refuse_contradictions(policy, applying_rules(policy, {kept, now})));
+    }
+  }
+}
+
 TEST(SeccompCompile, RefusesTerminalInjectionWhateverThePolicySays) {
   const Policy policy = policy_of({rule({"ioctl"}, allowed)}, allowed);
   EXPECT_EQ(verdict(policy, 16, {0, TCGETS}), SECCOMP_RET_ALLOW);
@@ -397,6 +444,57 @@ TEST(SeccompCompile, RemembersTheNamesThatItSkipped) {
   EXPECT_THAT(compile(sample("verdicts"), {{}, now}).unknown_calls,
               ElementsAre("and_no_such_either", "no_such_call_yet"));
   EXPECT_THAT(compile(sample("masks"), {{}, now}).unknown_calls, IsEmpty());
+}
+
+constexpr std::array strictest_first{Action::kill_process, Action::kill_thread, Action::trap,
+                                     Action::error,        Action::trace,       Action::log,
+                                     Action::allow};
+
+TEST(SeccompCompile, SkipsNoUnknownNameThatTheDefaultWouldLetThrough) {
+  for (std::size_t standard = 0; standard < strictest_first.size(); ++standard) {
+    for (std::size_t own = 0; own < strictest_first.size(); ++own) {
+      const Policy policy =
+          policy_of({rule({"read"}, allowed), rule({"keyctrl"}, {strictest_first[own], 1})},
+                    {strictest_first[standard], 1});
+      SCOPED_TRACE(std::to_string(own) + " where the default is " + std::to_string(standard));
+      if (own < standard)
+        EXPECT_THROW(compile(policy, {{}, now}), Error);
+      else
+        EXPECT_THAT(compile(policy, {{}, now}).unknown_calls, ElementsAre("keyctrl"));
+    }
+  }
+}
+
+ErrorDetails refusal_of(const std::string& json, const CapabilitySet& kept = {}) {
+  try {
+    compile(read_policy(json, "p"), {kept, now});
+  } catch (const Error& error) {
+    return error.details();
+  }
+  return {};
+}
+
+TEST(SeccompCompile, NamesTheUnknownNameThatItRefuses) {
+  const ErrorDetails details = refusal_of(R"({
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [
+      {"names": ["not_yet_a_call"], "action": "SCMP_ACT_ALLOW"},
+      {"names": ["keyctl", "keyctrl"], "action": "SCMP_ACT_ERRNO"}
+    ]
+  })");
+  EXPECT_EQ(details.step, "p: syscalls[1]");
+  EXPECT_THAT(details.cause, StartsWith("keyctrl is not known to libseccomp 2."));
+  EXPECT_THAT(details.cause, HasSubstr("the default, SCMP_ACT_ALLOW, would let it through"));
+}
+
+TEST(SeccompCompile, LooksForUnknownNamesInTheRulesThatApply) {
+  const std::string json = R"({
+    "defaultAction": "SCMP_ACT_LOG",
+    "syscalls": [{"names": ["keyctrl"], "action": "SCMP_ACT_TRACE",
+                  "excludes": {"caps": ["CAP_SYS_ADMIN"]}}]
+  })";
+  EXPECT_EQ(refusal_of(json).step, "p: syscalls[0]");
+  EXPECT_EQ(refusal_of(json, capabilities({"SYS_ADMIN"})).step, "");
 }
 
 TEST(SeccompCompile, PassesTheFlagsOn) {

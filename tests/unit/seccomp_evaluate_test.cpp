@@ -135,6 +135,25 @@ TEST(SeccompEvaluate, RefusesWhatTheKernelRefuses) {
         << std::hex << code;
 }
 
+TEST(SeccompEvaluate, KnowsWhichCallsMayDependOnArguments) {
+  // Of call 7 an argument is looked at, of call 8 the place that it is made from.
+  const auto of = [](std::size_t offset) {
+    return line(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset));
+  };
+  const FilterProgram some = program(
+      {of(offsetof(seccomp_data, arch)), line(BPF_JMP | BPF_JEQ, some_call.arch, 0, 4),
+       of(offsetof(seccomp_data, nr)), line(BPF_JMP | BPF_JEQ, 7, 3, 0),
+       line(BPF_JMP | BPF_JEQ, 8, 3, 0), return_a, return_a, of(offsetof(seccomp_data, args[5])),
+       of(offsetof(seccomp_data, instruction_pointer) + 4), return_a});
+  EXPECT_TRUE(looks_at_arguments(some, some_call.arch, 7));
+  EXPECT_TRUE(looks_at_arguments(some, some_call.arch, 8));
+  EXPECT_FALSE(looks_at_arguments(some, some_call.arch, 9));
+  EXPECT_FALSE(looks_at_arguments(some, some_call.arch + 1, 7));
+  for (std::size_t offset = 0; offset < sizeof(seccomp_data); offset += 4)
+    EXPECT_EQ(looks_at_arguments(program({of(offset), return_a}), some_call.arch, 7), offset >= 8)
+        << offset;
+}
+
 TEST(SeccompEvaluate, NamesTheInstruction) {
   EXPECT_THAT(refusal({load_five, line(BPF_ALU | BPF_MOD | BPF_K, 4), return_a}),
               HasSubstr("instruction 1 "));

@@ -482,6 +482,19 @@ TEST(SeccompPolicy, AShortTextDoesNotBecomeAHugePolicy) {
                                                     "than 8192 rules"));
 }
 
+TEST(SeccompPolicy, NamesAnArchitectureOnceInEachOfARulesAlternatives) {
+  const Policy policy = read(with_rules(
+      R"({"action":"SCMP_ACT_ALLOW","names":["keyctl"],)"
+      R"("args":[{"index":0,"value":1,"op":"SCMP_CMP_EQ"},{"index":0,"value":2,"op":"SCMP_CMP_EQ"}],)"
+      R"("includes":{"arches":["amd64","s390x","amd64"]},)"
+      R"("excludes":{"arches":["arm","arm","arm","mips"]}})"));
+  ASSERT_EQ(policy.rules.size(), 2U);
+  for (const Rule& rule : policy.rules) {
+    EXPECT_THAT(rule.includes.architectures, ElementsAre("amd64", "s390x"));
+    EXPECT_THAT(rule.excludes.architectures, ElementsAre("arm", "mips"));
+  }
+}
+
 // Requirements.
 
 std::vector<std::string> applying(const Policy& policy, const FilterSituation& situation) {

@@ -162,10 +162,19 @@ TEST(StrictJson, TheSizeIsBounded) {
             "file.json: more than 1048576 bytes of JSON");
 }
 
+// Strings within 31 objects, whose places are long.
+std::string strings_in_the_depth(std::size_t bytes) {
+  const std::string step = "{\"" + repeated("\xc3\xa9", 40) + "\":";
+  const std::string end(31, '}');
+  const std::string start = repeated(step, 31 * step.size()) + "[\"\"";
+  return start + repeated(",\"\"", bytes - start.size() - end.size() - 1) + "]" + end;
+}
+
 TEST(StrictJson, AMebibyteIsReadInASecondWhateverItHolds) {
   for (const std::string& text :
-       {object_of_many_keys(mebibyte), "[" + repeated("{},", mebibyte - 8) + "1]",
-        "[" + repeated("0,", mebibyte - 8) + "1]", "\"" + std::string(mebibyte - 2, 'x') + "\""}) {
+       {object_of_many_keys(mebibyte), strings_in_the_depth(mebibyte),
+        "[" + repeated("{},", mebibyte - 8) + "1]", "[" + repeated("0,", mebibyte - 8) + "1]",
+        "\"" + std::string(mebibyte - 2, 'x') + "\""}) {
     const auto start = std::chrono::steady_clock::now();
     EXPECT_EQ(refusal(text), "no refusal");
     // Under the sanitizers; looking through all keys for each would take minutes.
