@@ -82,6 +82,11 @@ void in_rounds(std::vector<Contestant>& all, int rounds, const Function& measure
   }
 }
 
+std::pair<double, int> run_prepared(const Contestant& contestant) {
+  if (contestant.prepare) contestant.prepare();
+  return run(contestant.words);
+}
+
 void print_usage(std::FILE* stream, const std::vector<Option>& options) {
   std::fprintf(stream, "usage: %s [OPTIONS]\n", program_invocation_short_name);
   for (const Option& option : options) {
@@ -212,7 +217,7 @@ Words measure(std::vector<Contestant>& all, int rounds, int warm_up, int status)
   Words broken;
   for (int i = 0; i < warm_up; ++i) {
     std::erase_if(all, [&](const Contestant& each) {
-      const int seen = run(each.words).second;
+      const int seen = run_prepared(each).second;
       if (seen == status) return false;
       std::printf("%s did not run the program: exit status %d\n", each.name.c_str(), seen);
       broken.push_back(each.name);
@@ -220,7 +225,7 @@ Words measure(std::vector<Contestant>& all, int rounds, int warm_up, int status)
     });
   }
   in_rounds(all, rounds, [status](Contestant& each) {
-    const auto [taken, seen] = run(each.words);
+    const auto [taken, seen] = run_prepared(each);
     if (seen != status)
       throw std::runtime_error(each.name + " failed once: exit status " + std::to_string(seen));
     each.microseconds.push_back(taken);
@@ -242,9 +247,15 @@ std::optional<double> median_of(const std::vector<Contestant>& all, std::string_
 }
 
 std::optional<double> overhead_of(const std::vector<Contestant>& all, std::string_view name) {
+  return overhead_of(all, name, all.front().name);
+}
+
+std::optional<double> overhead_of(const std::vector<Contestant>& all, std::string_view name,
+                                  std::string_view other) {
   const auto value = median_of(all, name);
-  if (!value) return std::nullopt;
-  return *value - median(all.front().microseconds);
+  const auto below = median_of(all, other);
+  if (!value || !below) return std::nullopt;
+  return *value - *below;
 }
 
 std::optional<double> ratio(std::optional<double> ours, std::optional<double> theirs) {

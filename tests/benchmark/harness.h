@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -79,6 +80,7 @@ struct Contestant {
   std::string name;
   Words words;
   std::vector<double> microseconds{};  // one a round
+  std::function<void()> prepare{};     // before each run, not measured
 };
 
 // Runs all of them in every round, in a new order each time, so that whatever the machine does
@@ -91,8 +93,10 @@ void measure_calls(std::vector<Contestant>& all, int rounds);
 
 // The median; nullopt for one that isn't here.
 std::optional<double> median_of(const std::vector<Contestant>& all, std::string_view name);
-// The same above the first, which is the bare one.
+// The same above the first, which is the bare one, or above another.
 std::optional<double> overhead_of(const std::vector<Contestant>& all, std::string_view name);
+std::optional<double> overhead_of(const std::vector<Contestant>& all, std::string_view name,
+                                  std::string_view other);
 std::optional<double> ratio(std::optional<double> ours, std::optional<double> theirs);
 
 // Prints each target and whether it holds.
