@@ -245,7 +245,8 @@ class Program:
     def __init__(self, command, **options):
         self.command = [str(word) for word in command]
         self.written = {"stdout": b"", "stderr": b""}
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(self.command,
+                                        stdin=options.pop("stdin", subprocess.DEVNULL),
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         process_group=0, **options)
         self.pid = self.process.pid
