@@ -5,6 +5,7 @@ import time
 
 from engine import *
 from harness import *
+from seccomp_policies import docker_policy
 
 claim = Claims()
 APP = 10001
@@ -547,3 +548,35 @@ def no_secret_of_root_survives_the_drop(engine):
     done = engine.run("--user", "0", IMAGE, "sh", "-c", "cat /etc/shadow; ls /proc/self/fd")
     expect("Permission denied" in done.err and "root:" not in done.out, f"it read shadow\n{done}")
     expect_equal("open descriptors", done.out.split(), ["0", "1", "2", "3"])  # 3 is ls's own
+
+
+# --- Docker's own seccomp policy ----------------------------------------------------------------
+
+
+@claim
+def dockers_own_policy_means_here_what_it_means_there(engine):
+    """The calls of attempts.c, made in a container and under stepdown with the container's policy."""
+    attempts = engine.directory / "attempts"
+    run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-o", attempts,
+         HERE / "seccomp" / "attempts.c"]).expect_status(0)
+    user = f"{APP}:{APP}"
+    unprivileged = ("--user", user, "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+                    "-v", f"{attempts}:/attempts:ro")
+    with engine.running(*unprivileged, "--entrypoint", "sleep", IMAGE, "1000") as container:
+        policy = engine.directory / "docker.json"
+        policy.write_text(docker_policy(engine, container.name))
+        there = container.exec("/attempts").expect_status(0).out.splitlines()
+    ready = engine.directory / "docker.bpf"
+    run([engine.stepdown, "seccomp", "compile", policy, "-o", ready]).expect_status(0)
+
+    def under(choice):
+        seen = run([engine.stepdown, "--user", user, "--seccomp", choice, "--", attempts])
+        return seen.expect_status(0).out.splitlines()
+
+    # TIOCSTI and TIOCLINUX are refused here whatever the policy says.
+    def comparable(lines):
+        return [line for line in lines if not line.startswith("TIOC")]
+
+    expect_equal("verdicts of the JSON", comparable(under(policy)), comparable(there))
+    expect_equal("verdicts of what was compiled", comparable(under(ready)), comparable(there))
+    expect(comparable(under("none")) != comparable(there), "the policy should make a difference")
