@@ -276,6 +276,8 @@ def the_daemonset_installs_the_files_on_a_node(doors):
     files = doors.subdirectory("node-files")
     for path in "usr/local/bin", "etc/containerd", "state":
         (node / path).mkdir(parents=True)
+    main_file = node / "etc/containerd/config.toml"
+    main_file.write_text('version = 3\nimports = ["/etc/containerd/conf.d/*.toml"]\n')
     text = (OCI / "kubernetes/daemonset.yaml").read_text()
     sources = re.findall(r"--from-file=(?:(\S+)=)?(\S+)", text)
     for name, source in sources:
@@ -305,7 +307,15 @@ def the_daemonset_installs_the_files_on_a_node(doors):
     installed = {str(path.relative_to(node)) for path in node.rglob("*") if path.is_file()}
     expect_equal("files on the node", installed, {
         "usr/local/bin/stepdown", "usr/local/bin/stepdown-runc", "etc/stepdown/runtime.toml",
-        "etc/containerd/conf.d/stepdown.toml"})
+        "etc/containerd/config.toml", "etc/containerd/conf.d/stepdown.toml"})
+    # Where an import would replace the other runtimes, it is left alone.
+    for imports_replace in ('version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n',
+                            "version = 3\n"):
+        main_file.write_text(imports_replace)
+        (node / "etc/containerd/conf.d/stepdown.toml").unlink()
+        doors.docker.run(*flags, ROOT, *command).expect_status(0)
+        expect(not (node / "etc/containerd/conf.d/stepdown.toml").exists(), imports_replace)
+        (node / "etc/containerd/conf.d/stepdown.toml").touch()
     expect(os.access(node / "usr/local/bin/stepdown-runc", os.X_OK), "the wrapper is no program")
     run([node / "usr/local/bin/stepdown", "--version"]).expect_status(0)
     # What stays there in the end runs as it says.

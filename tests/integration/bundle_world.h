@@ -200,7 +200,7 @@ class Bundle {
 
   // A directory of the host that belongs to `owner`, with a file "file" and "below/file" in it.
   [[nodiscard]] std::string volume(const std::string& name, Owner owner = keeper) const {
-    const std::string path = directory(top_ + "/" + name, owner);
+    std::string path = directory(top_ + "/" + name, owner);
     file(path + "/file", owner);
     file(directory(path + "/below", owner) + "/file", owner);
     return path;
