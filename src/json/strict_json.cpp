@@ -1,6 +1,7 @@
 #include "json/strict_json.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -54,13 +55,38 @@ std::string_view type(const Json& json) {
   return "null";
 }
 
+bool among(std::span<const std::string_view> all, std::string_view one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
+// Keys that are the same to Go's encoding/json are the same here. Beyond ASCII two characters fold
+// into it (Unicode's CaseFolding.txt): the long s, and the sign of the kelvin.
+std::string folded(std::string_view key) {
+  constexpr std::string_view long_s = "\xc5\xbf";
+  constexpr std::string_view kelvin = "\xe2\x84\xaa";
+  std::string same;
+  while (!key.empty()) {
+    const char c = key.front();
+    const bool is_long_s = key.starts_with(long_s);
+    const bool is_kelvin = key.starts_with(kelvin);
+    same += is_long_s              ? 's'
+            : is_kelvin            ? 'k'
+            : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a')
+                                   : c;
+    key.remove_prefix(is_long_s ? long_s.size() : is_kelvin ? kelvin.size() : 1);
+  }
+  return same;
+}
+
 // Builds the value while the text is read. Of nlohmann's own builders one keeps the last of
 // duplicate keys without a word, and neither bounds the depth; and ordered_json looks through all
 // keys for each new one, minutes for an object of a MiB.
 class Builder : public nlohmann::json_sax<Json> {
  public:
   Builder(std::string_view text, const std::string& name, const Limits& limits)
-      : text_(text), name_(name), limits_(limits) {}
+      : text_(text), name_(name), limits_(limits) {
+    for (const std::string_view known : limits.go.names) go_names_.emplace(folded(known), known);
+  }
 
   Json take() { return std::move(root_); }
 
@@ -93,6 +119,7 @@ class Builder : public nlohmann::json_sax<Json> {
       refuse(step(name_, next_place()), "this key stands here twice",
              "of duplicate keys some readers take the first and some the last");
     }
+    if (!go_names_.empty() && !object.own_keys) refuse_other_case(object);
     return true;
   }
 
@@ -118,7 +145,23 @@ class Builder : public nlohmann::json_sax<Json> {
     Json* container = nullptr;
     std::string key;             // of an object: the one that was read last
     std::set<std::string> keys;  // of an object
+    bool own_keys = false;       // of an object: a map to Go
+    std::set<std::string> folded_keys;
   };
+
+  void refuse_other_case(Open& object) const {
+    std::string same = folded(object.key);
+    const auto known = go_names_.find(same);
+    if (known != go_names_.end() && known->second != object.key) {
+      refuse(step(name_, next_place()),
+             "some runtimes take this key for " + shown(known->second) + ", and others for none",
+             "write " + shown(known->second));
+    }
+    if (!object.folded_keys.insert(std::move(same)).second) {
+      refuse(step(name_, next_place()), "this key stands here twice, in another case",
+             "some runtimes take both for the same");
+    }
+  }
 
   // Of the value that comes next.
   [[nodiscard]] std::string next_place() const {
@@ -164,9 +207,13 @@ class Builder : public nlohmann::json_sax<Json> {
       refuse(step(name_, next_place()), "more than " + std::to_string(limits_.depth) +
                                             " arrays and objects within one another");
     }
+    const bool own_keys = !open_.empty() && open_.back().container->is_object() &&
+                          among(limits_.go.maps, open_.back().key);
     // Stays where it is: what it is in doesn't grow while it is open.
     Json* const inserted = insert(std::move(container));
-    open_.emplace_back().container = inserted;
+    Open& inner = open_.emplace_back();
+    inner.container = inserted;
+    inner.own_keys = own_keys;
     return true;
   }
 
@@ -178,6 +225,7 @@ class Builder : public nlohmann::json_sax<Json> {
   std::string_view text_;
   const std::string& name_;
   Limits limits_;
+  std::map<std::string, std::string_view> go_names_;  // by what they fold to
   Json root_;
   std::vector<Open> open_;
 };

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,13 +15,22 @@ namespace stepdown::json {
 // Keeps the order of the keys: what isn't changed is written as it came.
 using Json = nlohmann::ordered_json;
 
+// For a document that a program in Go reads as well: encoding/json takes the key "USER" for "user",
+// and of both together the last, member by member.
+struct GoKeys {
+  std::span<const std::string_view> names;  // that stand as they are, or not at all
+  std::span<const std::string_view> maps;   // the objects below these have keys of their own
+};
+
 struct Limits {
   std::size_t bytes = std::size_t{1} << 20U;  // of the text
   std::size_t depth = 32;                     // arrays and objects within one another
+  GoKeys go = {};
 };
 
 // Error, step `name`: not JSON (line and column), a duplicate key (its place), above a limit, not
-// UTF-8, a NUL in a string.
+// UTF-8, a NUL in a string. With `go`: a key that Go would take for another, or for one of the
+// names.
 Json parse(std::string_view text, const std::string& name, const Limits& limits = {});
 
 // For messages: in double quotes, cut, fit for a terminal.

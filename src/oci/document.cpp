@@ -1,6 +1,7 @@
 #include "oci/document.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 
@@ -14,6 +15,76 @@ constexpr std::uint64_t largest_number = 0xfffffffe;  // (uid_t)-1 means "unchan
 constexpr std::uint64_t largest_pid = std::numeric_limits<pid_t>::max();
 constexpr std::uint64_t largest_port_start = 65535;
 constexpr std::size_t most_annotations = 64;  // with our prefix; there are fewer options
+
+// All that the doors read or write.
+constexpr auto names = std::to_array<std::string_view>({
+    "additionalGids",
+    "ambient",
+    "annotations",
+    "args",
+    "bounding",
+    "bundle",
+    "capabilities",
+    "containerID",
+    "createContainer",
+    "createRuntime",
+    "cwd",
+    "defaultAction",
+    "destination",
+    "effective",
+    "env",
+    "gid",
+    "gidMappings",
+    "hooks",
+    "hostID",
+    "id",
+    "inheritable",
+    "linux",
+    "mounts",
+    "namespaces",
+    "noNewPrivileges",
+    "options",
+    "path",
+    "permitted",
+    "pid",
+    "poststart",
+    "poststop",
+    "prestart",
+    "process",
+    "root",
+    "seccomp",
+    "size",
+    "source",
+    "startContainer",
+    "status",
+    "sysctl",
+    "timeout",
+    "type",
+    "uid",
+    "uidMappings",
+    "umask",
+    "user",
+});
+// Those of runtime-spec's config.go.
+constexpr auto maps = std::to_array<std::string_view>(
+    {"annotations", "netDevices", "rdma", "sysctl", "timeOffsets", "unified"});
+
+struct Overriding {
+  std::string_view annotation;
+  const char* cause;
+  const char* hint;
+};
+// crun(1), "Extensions to OCI".
+constexpr std::array overriding{
+    Overriding{"run.oci.handler", "crun would start another program for this container",
+               "take the annotation away, and name a runtime in the engine instead"},
+    Overriding{"run.oci.keep_original_groups",
+               "crun would leave the process the engine's groups, whatever stands in process.user",
+               "podman: without --group-add keep-groups; name the groups by number"},
+    Overriding{"run.oci.seccomp_bpf_data", "crun would load this filter instead of linux.seccomp",
+               "take the annotation away, and give the engine a seccomp profile"},
+};
+
 constexpr const char* port_start_key = "net.ipv4.ip_unprivileged_port_start";
 
 std::string optional_string(const json::Value& object, std::string_view key) {
@@ -123,6 +194,9 @@ Mount read_mount(const json::Value& value) {
 
 void read_annotations(const json::Value& annotations, Container& container) {
   static_cast<void>(annotations.has(""));  // an object
+  for (const Overriding& each : overriding)
+    if (annotations.json().contains(each.annotation))
+      annotations.at(each.annotation).refuse(each.cause, each.hint);
   for (const auto& [key, value] : annotations.json().items()) {
     if (!key.starts_with(annotation_prefix)) continue;
     // Each is looked up among all of them, of which 16 MiB have room for a million.
@@ -135,6 +209,9 @@ void read_annotations(const json::Value& annotations, Container& container) {
 }
 
 }  // namespace
+
+constinit const json::Limits limits{
+    .bytes = std::size_t{16} << 20U, .depth = 64, .go = {.names = names, .maps = maps}};
 
 State read_state(std::string_view text) {
   const std::string name = "state";

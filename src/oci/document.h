@@ -18,7 +18,8 @@
 namespace stepdown::oci {
 
 // Of a config.json: real ones have 10 to 100 KB, and a seccomp section 8 levels down.
-constexpr json::Limits limits{.bytes = std::size_t{16} << 20U, .depth = 64};
+// runc takes "USER" for "user", and crun doesn't: such keys are refused.
+extern const json::Limits limits;
 
 struct State {
   std::string id;
@@ -66,7 +67,8 @@ struct Container {
   std::vector<std::pair<std::string, std::string>> annotations;
 };
 constexpr std::string_view annotation_prefix = "stepdown.";
-// Error, step "NAME: PLACE".
+// Error, step "NAME: PLACE": also for annotations by which crun starts something else than what
+// stands in the configuration.
 Container read_container(const json::Value& config);
 
 // As the runtime's namespaces see an id of the container; nullopt: it isn't mapped. The identity

@@ -123,7 +123,7 @@ void create_runtime(const Options& options, std::string_view state_text, const L
   // Everything is found and judged before anything changes.
   std::optional<VolumeWork> volumes;
   if (wants_volumes(options)) {
-    volumes.emplace(options);
+    volumes.emplace(options, container, state.bundle);
     const AccountFiles accounts = enter_container(init, state.bundle, container.root);
     volumes->find(options, container, receiver_of(options, container.process, accounts, maps), log);
   }
@@ -157,7 +157,7 @@ void create_container(const Options& options, std::string_view state_text, const
     if (shared_with_runtime("mnt"))
       refuse("linux.namespaces", "the container has no mount namespace of its own",
              "its volumes are the host's own directories: leave out --own");
-    volumes.emplace(options);
+    volumes.emplace(options, container, state.bundle);
     const AccountFiles accounts = enter_root(state.bundle, container.root);
     volumes->find(options, container,
                   receiver_of(options, container.process, accounts, std::nullopt), log);

@@ -14,6 +14,16 @@ std::string ids(Uid uid, Gid gid) {
   return std::to_string(raw(uid)) + ":" + std::to_string(raw(gid));
 }
 
+// What was read is UTF-8; options need not be.
+std::string text_of(const json::Json& config, const std::string& name) {
+  try {
+    return config.dump();
+  } catch (const json::Json::exception&) {
+    refuse(name, "a word of an option isn't UTF-8, and no configuration can say it",
+           "give --env and the like in UTF-8");
+  }
+}
+
 }  // namespace
 
 void step_down(json::Json& config, const std::string& name, const std::string& bundle,
@@ -43,7 +53,7 @@ std::string precreate(const Options& options, std::string_view config, const Log
   const std::string name = "config.json";
   json::Json document = json::parse(config, name, limits);
   step_down(document, name, {}, options, log);
-  return document.dump();
+  return text_of(document, name);
 }
 
 }  // namespace stepdown::oci

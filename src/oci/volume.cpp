@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -39,9 +40,16 @@ bool is_data(const Mount& mount) {
   return std::find(interfaces.begin(), interfaces.end(), mount.type) == interfaces.end();
 }
 
+// By its type or by an option, for runc and crun alike.
+bool is_bind(const Mount& mount) {
+  return mount.type == "bind" ||
+         std::any_of(mount.options.begin(), mount.options.end(), [](const std::string& option) {
+           return option == "bind" || option == "rbind";
+         });
+}
+
 // The last one: it lies on top.
-const Mount& mount_of(const std::string& step, const std::string& path,
-                      const Container& container) {
+std::size_t mount_of(const std::string& step, const std::string& path, const Container& container) {
   const std::optional<std::string> wanted = clean(path);
   if (!wanted)
     refuse(step, "a destination has no .. in it", "write the destination as the container has it");
@@ -53,7 +61,7 @@ const Mount& mount_of(const std::string& step, const std::string& path,
            "docker: --mount type=volume,target=" + *wanted +
                "; a directory of the image belongs to whom the image says (COPY --chown)");
   if (!is_data(*found)) refuse(step, "what is mounted there is no volume but a " + found->type);
-  return *found;
+  return static_cast<std::size_t>(found.base() - container.mounts.begin()) - 1;
 }
 
 // In the order in which they count: the last word wins. A runtime may remount as they say only
@@ -99,36 +107,73 @@ void refuse_other_than_mount(const Volume& volume, const struct statx& root) {
     refuse(volume.step, volume.path + " is a part of the image: no volume is mounted there");
 }
 
-void refuse_directories_of_the_host(const Volume& volume, const HostDirectories& host) {
+// The runtime follows the image's links, and so what the config mounts at one path may lie at the
+// one of another mount.
+void refuse_links(const Volume& volume, const std::string& destination) {
+  if (clean(destination) != volume.path)
+    refuse(
+        volume.step,
+        "the image has a symbolic link on the way: the runtime mounts the volume at " +
+            volume.path + ", where another one may lie as well",
+        "mount it where it really lies, and name that: images have /var/run -> /run, so /run/app "
+        "instead of /var/run/app");
+}
+
+// Another mount may have come on top by a link of the image, whose own path is none of ours.
+void refuse_another_volume(const Volume& volume, const Mount& mount,
+                           const std::optional<sys::InodeId>& source, const Outside& outside) {
   const sys::InodeId inode = sys::inode_of(volume.top.status);
-  if (std::find(host.inodes.begin(), host.inodes.end(), inode) != host.inodes.end() ||
-      (host.devices != 0 && sys::device_of(volume.top.status) == host.devices))
+  const bool others =
+      std::find(outside.sources.begin(), outside.sources.end(), inode) != outside.sources.end();
+  if (is_bind(mount) ? source != inode : others)
+    refuse(volume.step,
+           "what lies at " + volume.path + " is not what the config mounts there (" + mount.source +
+               ")",
+           "a symbolic link of the image may have led another mount there: see where the image has "
+           "links at the destinations of the container's mounts");
+}
+
+void refuse_directories_of_the_host(const Volume& volume, const Outside& outside) {
+  const sys::InodeId inode = sys::inode_of(volume.top.status);
+  if (std::find(outside.directories.begin(), outside.directories.end(), inode) !=
+          outside.directories.end() ||
+      (outside.devices != 0 && sys::device_of(volume.top.status) == outside.devices))
     refuse(volume.step, "that volume is a directory of the host's own system",
            "mount the directory that the app writes to, and nothing above it");
 }
 
 }  // namespace
 
-HostDirectories host_directories() {
-  HostDirectories host;
+Outside look_outside(const Container& container, const std::string& bundle) {
+  Outside outside;
   std::uint64_t root = 0;
-  const auto add = [&host](const char* path) -> std::uint64_t {
+  const auto add = [&outside](const char* path) -> std::uint64_t {
     struct statx status {};
     if (::statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, STATX_INO, &status) != 0) return 0;
-    host.inodes.push_back(sys::inode_of(status));
+    outside.directories.push_back(sys::inode_of(status));
     return sys::device_of(status);
   };
   root = add("/");
-  host.devices = add("/dev");
-  if (host.devices == root) host.devices = 0;
+  outside.devices = add("/dev");
+  if (outside.devices == root) outside.devices = 0;
   for (const char* path : {"/proc", "/sys", "/run"}) add(path);
   for (const char* path : ownership::never_as_a_whole) add(path);
-  return host;
+  for (const Mount& mount : container.mounts) {
+    std::optional<sys::InodeId>& source = outside.sources.emplace_back();
+    if (!is_bind(mount)) continue;
+    const std::string path =
+        mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source;
+    struct statx status {};
+    if (::statx(AT_FDCWD, path.c_str(), AT_NO_AUTOMOUNT, STATX_INO, &status) == 0)
+      source = sys::inode_of(status);
+  }
+  return outside;
 }
 
 Volume find_volume(const std::string& step, const OwnedPath& path, const Container& container,
-                   const HostDirectories& host, Owner target) {
-  const Mount& mount = mount_of(step, path.path, container);
+                   const Outside& outside, Owner target) {
+  const std::size_t place = mount_of(step, path.path, container);
+  const Mount& mount = container.mounts[place];
   ownership::Examined examined = ownership::examine(step, path, target);
   if (!examined.resolution.exists()) refuse(step, "nothing is mounted there");
   Volume volume;
@@ -139,9 +184,28 @@ Volume find_volume(const std::string& step, const OwnedPath& path, const Contain
       examined.read_only_mount || (volume.attributes & std::uint64_t{MOUNT_ATTR_RDONLY}) != 0;
   const struct statx root = examined.resolution.trail.front().status;
   volume.top = std::move(examined.resolution.trail.back());
+  refuse_links(volume, path.path);
   refuse_other_than_mount(volume, root);
-  refuse_directories_of_the_host(volume, host);
+  refuse_directories_of_the_host(volume, outside);
+  refuse_another_volume(volume, mount, outside.sources[place], outside);
   return volume;
+}
+
+void refuse_attributes_below(const Volume& volume, const Container& container) {
+  const auto is_below = [&volume](const std::optional<std::string>& path) {
+    return path && path->starts_with(volume.path + "/");
+  };
+  for (const Mount& mount : container.mounts) {
+    if (attributes_of(mount) == 0) continue;
+    // By its name, and where a link of the image leads it.
+    if (is_below(clean(mount.destination)) ||
+        is_below(ownership::resolve(volume.step, mount.destination).path))
+      refuse(volume.step,
+             "the config mounts " + mount.destination +
+                 " within it with options such as ro and nosuid, which an idmapped mount above "
+                 "would lose",
+             "use --own " + volume.path + ", or mount the other one somewhere else");
+  }
 }
 
 }  // namespace stepdown::oci

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,13 +16,17 @@
 
 namespace stepdown::oci {
 
-// The directories of the host that are never handed over as a whole, though a container may have
-// them as a volume (docker run -v /:/host). Taken before the container is entered.
-struct HostDirectories {
-  std::vector<sys::InodeId> inodes;
+// What can be seen only before the container is entered.
+struct Outside {
+  // The directories of the host that are never handed over as a whole, though a container may have
+  // them as a volume (docker run -v /:/host).
+  std::vector<sys::InodeId> directories;
   std::uint64_t devices = 0;  // the device of the filesystem on /dev, 0 where it has none
+  // What the bind mounts of the config are made of, in the order of its mounts; nullopt for those
+  // of another kind, and where nothing is found.
+  std::vector<std::optional<sys::InodeId>> sources;
 };
-HostDirectories host_directories();
+Outside look_outside(const Container& container, const std::string& bundle);
 
 struct Volume {
   std::string step;  // of errors: "--own /data"
@@ -32,10 +37,14 @@ struct Volume {
 };
 
 // `path` must be the destination of one of the container's mounts, word by word, and one of data;
-// what is reached must be the root of a mount that isn't the root filesystem's, and nothing that
-// --own refuses (ownership.h). Error.
+// what is reached, by no link, must be the root of a mount that isn't the root filesystem's, made
+// of what the config says, and nothing that --own refuses (ownership.h). Error.
 Volume find_volume(const std::string& step, const OwnedPath& path, const Container& container,
-                   const HostDirectories& host, Owner target);
+                   const Outside& outside, Owner target);
+
+// Error: the config has a mount below with attributes (ro, nosuid and so on). A runtime may set
+// them only after the hooks (crun does), and not on the copy that an idmapped mount has of it.
+void refuse_attributes_below(const Volume& volume, const Container& container);
 
 // Error: nothing that a walk could do would let the target write there.
 void check_hand_over(const Volume& volume, const HandOverTarget& target);

@@ -16,7 +16,9 @@ void say(const Log& log, LogLevel level, const std::string& text) {
 
 }  // namespace
 
-VolumeWork::VolumeWork(const Options& options) {
+VolumeWork::VolumeWork(const Options& options, const Container& container,
+                       const std::string& bundle)
+    : outside_(look_outside(container, bundle)) {
   for (std::size_t i = 0; i < options.door.idmap.size(); ++i) {
     Maps maps;
     try {
@@ -33,7 +35,7 @@ void VolumeWork::find(const Options& options, const Container& container,
   target_ = target;
   for (const OwnedPath& own : options.own) {
     const std::string step = "--own " + own.path + (own.recursive ? "" : ":top");
-    Volume volume = find_volume(step, own, container, host_, target_.owner);
+    Volume volume = find_volume(step, own, container, outside_, target_.owner);
     check_hand_over(volume, target_);
     refuse_twice(step, volume.path);
     walks_.push_back({std::move(volume), own.recursive});
@@ -54,7 +56,7 @@ void VolumeWork::refuse_twice(const std::string& step, const std::string& path) 
 void VolumeWork::find_idmap(const Options& options, const std::string& path, Maps& maps,
                             const Container& container, const Log& log) {
   const std::string step = "--idmap " + path;
-  Volume volume = find_volume(step, {path, true}, container, host_, target_.owner);
+  Volume volume = find_volume(step, {path, true}, container, outside_, target_.owner);
   refuse_twice(step, volume.path);
   std::string obstacle = maps.obstacle;
   if (maps.spare) {
@@ -62,6 +64,7 @@ void VolumeWork::find_idmap(const Options& options, const std::string& path, Map
     if (idmap.already_right())
       return say(log, LogLevel::info, step + ": it is the target's as it is");
     if (idmap.unsupported().empty()) {
+      refuse_attributes_below(idmap.volume(), container);
       idmaps_.push_back(std::move(idmap));
       return;
     }

@@ -15,7 +15,7 @@ namespace stepdown::oci {
 class VolumeWork {
  public:
   // Before the container is entered: what can be had only outside.
-  explicit VolumeWork(const Options& options);
+  VolumeWork(const Options& options, const Container& container, const std::string& bundle);
 
   // In the container. Error: a volume that is refused, --idmap-only where it can't be done, two
   // options for the same volume. Nothing has changed then.
@@ -40,7 +40,7 @@ class VolumeWork {
                   const Container& container, const Log& log);
   void refuse_twice(const std::string& step, const std::string& path) const;
 
-  HostDirectories host_ = host_directories();
+  Outside outside_;
   std::vector<Maps> maps_;
   HandOverTarget target_;
   std::vector<Walk> walks_;

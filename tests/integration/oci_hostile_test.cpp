@@ -97,12 +97,70 @@ TEST(HostileImages, LeadNowhereByLinks) {
       for (const Words& words : both_ways) {
         const Outcome outcome =
             bundle.run({.hooks = {create_runtime(words)}, .volumes = {{"/data", volume}}});
-        // A link to somewhere harmless in the image is followed as the runtime does.
-        EXPECT_FALSE(std::string(target) == "/etc" && outcome.app_ran());
+        EXPECT_FALSE(outcome.app_ran()) << testing::PrintToString(outcome);
       }
       victim.expect_unchanged();
       EXPECT_EQ(owner_of(bundle.root() + "/etc"), ownership_world::root);
     });
+}
+
+// crun loses what a hook says.
+Hook logged(Words words, const std::string& top) {
+  std::filesystem::remove(top + "/log");
+  words.insert(words.end(), {"--log-file", top + "/log"});
+  return create_runtime(std::move(words));
+}
+
+void expect_refused_in_log(const std::string& top, const Outcome& outcome,
+                           const std::string& reason) {
+  EXPECT_FALSE(outcome.app_ran()) << testing::PrintToString(outcome);
+  EXPECT_THAT(text_of(top + "/log"), HasSubstr(reason));
+}
+
+class HostileLinks : public testing::TestWithParam<Engine> {};
+INSTANTIATE_TEST_SUITE_P(With, HostileLinks, testing::Values(Engine::runc, Engine::crun),
+                         [](const auto& engine) {
+                           return std::string(engine.param == Engine::runc ? "Runc" : "Crun");
+                         });
+
+// The image's /data is a link to the place of another volume, which comes on top.
+TEST_P(HostileLinks, DoNotPutAnotherVolumeInTheNamedOnesPlace) {
+  in_a_bundle([](Bundle& bundle, const std::string& top) {
+    const std::string data = bundle.volume("data"), secret = bundle.volume("secret");
+    directory(bundle.root() + "/secret");
+    ownership_world::symbolic_link("/secret", bundle.root() + "/data");
+    for (const Words& options : {Words{"rbind"}, Words{"rbind", "ro"}})
+      for (const Words& words : both_ways)
+        expect_refused_in_log(
+            top,
+            bundle.run({.hooks = {logged(words, top)},
+                        .volumes = {{"/data", data}, {"/secret", secret, options}},
+                        .engine = GetParam()}),
+            "symbolic link on the way: the runtime mounts the volume at /secret");
+    EXPECT_EQ(owner_of(secret), keeper);
+    EXPECT_EQ(owner_of(secret + "/file"), keeper);
+    EXPECT_EQ(owner_of(data), keeper);
+  });
+}
+
+// The other way round: the named path is no link, and the other one's leads there.
+TEST_P(HostileLinks, DoNotPutAnotherVolumeOnTopOfTheNamedOne) {
+  in_a_bundle([](Bundle& bundle, const std::string& top) {
+    const std::string data = bundle.volume("data"), secret = bundle.volume("secret");
+    directory(bundle.root() + "/data");
+    ownership_world::symbolic_link("/data", bundle.root() + "/secret");
+    const Volume tmpfs = {"/data", "tmpfs", {"mode=755", "size=1m"}, "tmpfs"};
+    for (const Volume& named : {Volume{"/data", data}, tmpfs})
+      for (const Words& words : both_ways)
+        expect_refused_in_log(top,
+                              bundle.run({.hooks = {logged(words, top)},
+                                          .volumes = {named, {"/secret", secret}},
+                                          .engine = GetParam()}),
+                              "is not what the config mounts there");
+    EXPECT_EQ(owner_of(secret), keeper);
+    EXPECT_EQ(owner_of(secret + "/file"), keeper);
+    EXPECT_EQ(owner_of(data), keeper);
+  });
 }
 
 // By a link in a directory that is the app's own in the image.

@@ -95,6 +95,53 @@ TEST_P(OciVolume, KeepsTheFlagsOfTheMountThroughAnIdmap) {
   });
 }
 
+// crun would make the one below read-only where the idmapped mount hides it.
+TEST_P(OciVolume, IsNotIdmappedOverTheFlagsOfAnotherOneBelow) {
+  in_a_bundle([](Bundle& bundle, const std::string& top) {
+    const std::string volume = bundle.volume("volume"), within = bundle.volume("within", app);
+    directory(volume + "/other", keeper);
+    directory(bundle.root() + "/data");
+    ownership_world::symbolic_link("/data", bundle.root() + "/link");
+    Start start{.hooks = {create_runtime({"--idmap", "/data", "--log-file", top + "/log"})},
+                .volumes = {},
+                .app_words = {"+create-in=/data", "+create-in=/data/other"},
+                .engine = GetParam()};
+    for (const char* place : {"/data/other", "/data//./other", "/link/other"})
+      for (const char* flag : {"ro", "nosuid", "nodev", "noexec"}) {
+        start.volumes = {{"/data", volume}, {place, within, {"rbind", flag}}};
+        std::filesystem::remove(top + "/log");
+        EXPECT_FALSE(bundle.run(start).app_ran()) << place << " " << flag;
+        EXPECT_THAT(text_of(top + "/log"), HasSubstr("use --own /data"));  // crun loses stderr
+      }
+    // One beside it is none below.
+    start.volumes = {{"/data", volume}, {"/data-other", within, {"rbind", "ro"}}};
+    start.app_words = {"+create-in=/data", "+create-in=/data-other"};
+    const Outcome beside = bundle.run(start);
+    EXPECT_THAT(beside.said, HasSubstr("+create-in=/data=ok"));
+    EXPECT_THAT(beside.said, HasSubstr("+create-in=/data-other=EROFS"));
+    std::filesystem::remove(volume + "/made-by-app");
+    // What is advised instead.
+    start.hooks = {create_runtime({"--own", "/data"})};
+    start.volumes = {{"/data", volume}, {"/data/other", within, {"rbind", "ro"}}};
+    start.app_words = {"+create-in=/data", "+create-in=/data/other"};
+    const Outcome owned = bundle.run(start);
+    EXPECT_THAT(owned.said, HasSubstr("+create-in=/data=ok"));
+    EXPECT_THAT(owned.said, HasSubstr("+create-in=/data/other=EROFS"));
+  });
+}
+
+TEST_P(OciVolume, MayHaveASourceRelativeToTheBundle) {
+  in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
+    const std::string volume = bundle.volume("bundle/volume");
+    const Outcome outcome = bundle.run({.hooks = {create_runtime({"--own", "/data"})},
+                                        .volumes = {{"/data", "volume"}},
+                                        .app_words = {"+create-in=/data"},
+                                        .engine = GetParam()});
+    EXPECT_THAT(outcome.said, HasSubstr("+create-in=/data=ok"));
+    EXPECT_EQ(owner_of(volume), app);
+  });
+}
+
 TEST_P(OciVolume, TakesItsUserFromTheAccountFilesOfTheImage) {
   in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
     const std::string volume = bundle.volume("volume");

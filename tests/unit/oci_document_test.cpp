@@ -81,6 +81,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"FloatPid", R"("pid":1)", R"("pid":1.5)", "state: pid", "1.5"},
         Bad{"HugePid", R"("pid":1)", R"("pid":4294967297)", "state: pid", "4294967297"},
         Bad{"TwoPids", R"("pid":1)", R"("pid":1,"pid":2)", "state: pid", "twice"},
+        Bad{"AnotherBundle", R"("bundle":"/b")", R"("bundle":"/b","Bundle":"/c")", "state: Bundle",
+            "take this key for \"bundle\""},
         Bad{"Nul", R"("web")", R"("we\u0000b")", "state: id", "NUL"},
         Bad{"NoObject", R"({"id":"web")", R"([{"id":"web"}],{"id":"web")", "state", "no JSON"},
         Bad{"Nothing", R"({"id":"web","status":"created","pid":1,"bundle":"/b","annotations":{}})",
@@ -167,6 +169,14 @@ TEST(Configuration, ASeccompSectionWithoutAnActionIsNone) {
   EXPECT_FALSE(test::container_of(config).seccomp);
 }
 
+TEST(Configuration, MayHaveAnnotationsThatDifferInCaseOnly) {
+  Json config = sample("docker.json");
+  config["annotations"] = {{"a.USER", ""}, {"a.user", ""}, {"Process", ""}, {"x", ""}, {"X", ""}};
+  config["annotations"]["run.oci.hooks.stderr"] = "/var/log/hooks";
+  config["linux"]["sysctl"] = {{"net.x", "1"}, {"net.X", "1"}};
+  EXPECT_EQ(test::container_of(parsed(config.dump())).process.uid, root_uid);
+}
+
 class BadConfiguration : public testing::TestWithParam<Bad> {};
 
 TEST_P(BadConfiguration, IsRefusedWithItsPlace) {
@@ -212,6 +222,21 @@ INSTANTIATE_TEST_SUITE_P(
             "not a boolean"},
         Bad{"TwoUids", "\"uid\": 1000660000", "\"uid\": 0, \"uid\": 1", ": process.user.uid",
             "twice"},
+        Bad{"AnotherUid", "\"uid\": 1000660000", "\"uid\": 1000660000, \"UID\": 0",
+            ": process.user.UID", "\"uid\""},
+        Bad{"AnotherProcess", "\"root\": {", "\"proce\u017fs\": {}, \"root\": {", ": [\"proce",
+            "\"process\""},
+        Bad{"MountsInAnotherCase", "\"mounts\": null", "\"Mounts\": null", ": Mounts",
+            "\"mounts\""},
+        Bad{"TwoOfWhatIsNotLookedAt", "\"mounts\": null",
+            "\"mounts\": null, \"x\": {\"hostname\": 1, \"hostName\": 2}", ": x.hostName", "twice"},
+        Bad{"GroupsThatStay", "\"stepdown.user\": \"app\"",
+            "\"run.oci.keep_original_groups\": \"1\"",
+            ": annotations[\"run.oci.keep_original_groups\"]", "the engine's groups"},
+        Bad{"AnotherFilter", "\"stepdown.user\": \"app\"", "\"run.oci.seccomp_bpf_data\": \"BgA=\"",
+            ": annotations[\"run.oci.seccomp_bpf_data\"]", "instead of linux.seccomp"},
+        Bad{"AnotherHandler", "\"stepdown.user\": \"app\"", "\"run.oci.handler\": null",
+            ": annotations[\"run.oci.handler\"]", "another program"},
         Bad{"NegativeGroup", ", 2000]", ", -2000]", ": process.user.additionalGids[2]", "-2000"},
         Bad{"GroupsThatAreNoArray", "[0, 1000660000, 2000]", "2000",
             ": process.user.additionalGids", "an array is expected"},

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "oci/precreate.h"
 #include "oci/rewrite.h"
 #include "oci_world.h"
 
@@ -109,6 +110,21 @@ TEST(Require, CountsTheBoundingSetWhereItCanComeBack) {
 
 TEST(Require, SeesAUserNamespace) {
   require({"user-namespace"}, container_of(sample("kubernetes.json")));
+}
+
+// ---- precreate ----
+
+TEST(Precreate, RefusesAnOptionThatIsNotUtf8InItsOwnWords) {
+  Json config = docker();
+  config["root"]["path"] = "/";
+  Options asked = options("1000:1000");
+  const auto made = [&] {
+    return precreate(asked, config.dump(), [](LogLevel, std::string_view) {});
+  };
+  asked.environment = {{"LANG", "\xc3\xa4"}};
+  EXPECT_THAT(made(), HasSubstr("LANG=\xc3\xa4"));
+  asked.environment = {{"LANG", "\xe4"}};
+  EXPECT_THAT(test::refusal(made), AllOf(StartsWith("config.json: "), HasSubstr("isn't UTF-8")));
 }
 
 // ---- annotations ----

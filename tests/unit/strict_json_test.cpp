@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "stepdown/error.h"
@@ -120,6 +121,44 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(StrictJson, SameKeysOfDifferentObjectsAreNoDuplicates) {
   EXPECT_EQ(refusal(R"({"a":{"a":{"a":1}},"b":[{"a":1},{"a":1}]})"), "no refusal");
+}
+
+class GoReaders : public testing::TestWithParam<RefusedValue> {
+ protected:
+  static constexpr auto names = std::to_array<std::string_view>({"process", "noRisk"});
+  static constexpr auto maps = std::to_array<std::string_view>({"labels"});
+  static constexpr Limits limits{.go = {.names = names, .maps = maps}};
+};
+
+TEST_P(GoReaders, TakeNoKeyForAnother) {
+  EXPECT_EQ(refusal(GetParam().text, limits), GetParam().message);
+  // Who doesn't ask for it isn't told.
+  EXPECT_EQ(refusal(GetParam().text), "no refusal");
+}
+
+std::string other_case(std::string_view known) {
+  return "some runtimes take this key for \"" + std::string(known) + "\", and others for none";
+}
+constexpr std::string_view twice_folded = "this key stands here twice, in another case";
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, GoReaders,
+    testing::Values(
+        RefusedValue{R"({"process":{},"PROCESS":{}})", at("PROCESS", other_case("process"))},
+        RefusedValue{R"({"Process":{}})", at("Process", other_case("process"))},
+        RefusedValue{R"([{"norisk":1}])", at("[0].norisk", other_case("noRisk"))},
+        RefusedValue{R"({"proceſs":{}})", at(R"(["proce\xc5\xbfs"])", other_case("process"))},
+        RefusedValue{R"({"noRi\u017f\u212a":1})",
+                     at(R"(["noRi\xc5\xbf\xe2\x84\xaa"])", other_case("noRisk"))},
+        RefusedValue{R"({"labels":{"a":1,"A":1},"a":{"x":1,"X":1}})", at("a.X", twice_folded)},
+        RefusedValue{R"({"labels":[{"x":1,"X":1}]})", at("labels[0].X", twice_folded)},
+        RefusedValue{R"({"labels":{"a":{"x":1,"X":1}}})", at("labels.a.X", twice_folded)},
+        RefusedValue{R"({"LABELS":{},"labels":{}})", at("labels", twice_folded)},
+        RefusedValue{R"({"k":1,"\u212a":1})", at(R"(["\xe2\x84\xaa"])", twice_folded)}));
+
+TEST_F(GoReaders, KeepTheKeysOfMapsApart) {
+  EXPECT_EQ(refusal(R"({"process":1,"labels":{"a":1,"A":1,"PROCESS":1},"b":{"B":1}})", limits),
+            "no refusal");
 }
 
 TEST(StrictJson, ANulByteIsNotTheEndOfTheText) {
