@@ -59,6 +59,15 @@ std::string text_of(const json::Json& process) {
   }
 }
 
+// With another file, whichever way the option is written.
+std::vector<std::string> naming_instead(const std::string& process, const RuntimeWords& words) {
+  const ExecWords& exec = words.exec.value();
+  std::vector<std::string> all = words.words;
+  std::string& word = all[exec.process_word];
+  word.replace(word.size() - exec.process->size(), std::string::npos, process);
+  return all;
+}
+
 // Without the words that say who: the process says it.
 std::vector<std::string> naming(const std::string& process, const RuntimeWords& words) {
   const std::vector<std::size_t>& out = words.exec->credentials;
@@ -78,7 +87,7 @@ std::vector<std::string> step_down_exec(const std::string& runtime, const Option
   const ExecWords& exec = words.exec.value();
   const State state = ask_runtime(runtime, words, words.words[exec.id]);
   const std::string path = state.bundle + "/config.json";
-  const json::Json config = json::parse(read_document(path), path, limits);
+  const json::Json config = json::parse(read_config(path), path, limits);
   const Container container = read_container(json::Value(config, path));
   const Options wanted = with_annotations(options, container);
 
@@ -91,9 +100,9 @@ std::vector<std::string> step_down_exec(const std::string& runtime, const Option
   rewrite_process(process, wanted, plan);
   log(LogLevel::info, "exec in " + state.id + ": user " + std::to_string(raw(asked.uid)) +
                           " becomes " + std::to_string(raw(plan.identity.uid)));
-  if (!exec.process) return naming(nameless_file(text_of(process)), words);
-  replace_document(name, process);
-  return words.words;
+  // What was judged is what the runtime reads: what the caller named may be another file by then.
+  const std::string judged = nameless_file(text_of(process));
+  return exec.process ? naming_instead(judged, words) : naming(judged, words);
 }
 
 }  // namespace stepdown::oci

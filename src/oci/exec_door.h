@@ -10,8 +10,9 @@
 
 namespace stepdown::oci {
 
-// Gives the process of the exec the user and the limits of its container: rewrites the file that
-// --process names, or puts the process together and names it by --process. What the real runtime is
+// Gives the process of the exec the user and the limits of its container: rewrites what
+// --process names, or puts the process together; --process names the result, a sealed file without
+// a name. The caller's file stays as it is. What the real runtime is
 // to be told; a descriptor that it names stays open across execve(2). Error.
 std::vector<std::string> step_down_exec(const std::string& runtime, const Options& options,
                                         const RuntimeWords& words, const Log& log);

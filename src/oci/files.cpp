@@ -22,6 +22,26 @@ namespace stepdown::oci {
 
 namespace {
 
+sys::InodeId inode_at(int fd, const std::string& step) {
+  struct statx status {};
+  if (!sys::look(fd, status)) throw_errno(step, "statx(2)");
+  return sys::inode_of(status);
+}
+
+// What a name leads to, and nothing that a process happens to have open.
+sys::Fd pin_config(const std::string& path) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_MAGICLINKS;
+  sys::Fd fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
+  if (!fd && errno == ELOOP)
+    refuse(path, "it leads through /proc to what a process has open",
+           "a bundle has its config.json as a file, or as a link to a file's name");
+  if (!fd && errno == ENOENT) refuse(path, "it is missing", "the bundle of a container has it");
+  if (!fd) throw_errno(path, "openat2(2)");
+  return fd;
+}
+
 // The file that is being written, which is gone again unless it took the other's place.
 class Unfinished {
  public:
@@ -36,6 +56,7 @@ class Unfinished {
   }
 
   [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] sys::InodeId inode() const { return inode_at(fd_.get(), path_); }
   void replace(const std::string& path) {
     if (::rename(path_.c_str(), path.c_str()) != 0) throw_errno(path, "rename(2)");
     path_.clear();
@@ -91,6 +112,14 @@ std::string read_document(const std::string& path) {
   return std::move(file->text);
 }
 
+std::string read_config(const std::string& path) {
+  const sys::Fd pinned = pin_config(path);
+  auto file = sys::read_regular_file(path, limits.bytes, "container's configuration");
+  if (!file || file->inode != inode_at(pinned.get(), path))
+    refuse(path, "it was replaced while it was read", "start the container again");
+  return std::move(file->text);
+}
+
 void replace_document(const std::string& path, const json::Json& document) {
   const std::string real = real_path(path);
   struct stat status {};
@@ -100,7 +129,10 @@ void replace_document(const std::string& path, const json::Json& document) {
   // The owner first: chown(2) may clear bits of the mode.
   if (::fchown(unfinished.fd(), status.st_uid, status.st_gid) != 0) throw_errno(path, "fchown(2)");
   if (::fchmod(unfinished.fd(), status.st_mode & 07777U) != 0) throw_errno(path, "fchmod(2)");
+  const sys::InodeId written = unfinished.inode();
   unfinished.replace(real);
+  if (inode_at(pin_config(path).get(), path) != written)
+    refuse(path, "it isn't the file that was just written there", "start the container again");
 }
 
 sys::Fd open_root(const std::string& bundle, const std::string& root) {

@@ -19,7 +19,13 @@ std::string read_stdin(const std::string& step);
 // Error: missing, not regular, above the limit.
 std::string read_document(const std::string& path);
 
-// Replaces the file in one go, with the mode and owner that it has. Error: nothing has changed.
+// The same of a bundle's config.json, which the runtime opens once more: no magic link
+// (/proc/PID/fd) leads there, for it would still give the old file when the new one has taken its
+// name.
+std::string read_config(const std::string& path);
+
+// Replaces the file in one go, with the mode and owner that it has. Error: nothing has changed, or
+// `path` doesn't lead to the new file.
 void replace_document(const std::string& path, const json::Json& document);
 
 // The root filesystem of a container, pinned: a directory reached without magic links.

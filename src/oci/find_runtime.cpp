@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -7,18 +8,32 @@
 #include "oci/host.h"
 #include "oci/runtime.h"
 #include "stepdown/error.h"
+#include "sys/fd.h"
 
 namespace stepdown::oci {
 
 namespace {
 
 // Not the PATH of the environment: an engine may pass on anybody's.
-constexpr auto directories = std::to_array<const char*>(
-    {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"});
+constexpr auto directories = std::to_array<const char*>({"/usr/local/sbin", "/usr/local/bin",
+                                                         "/usr/sbin", "/usr/bin", "/sbin", "/bin",
+                                                         // Where the packages of CRI-O have theirs.
+                                                         "/usr/libexec/crio"});
 
 bool is_this_binary(const struct stat& status) {
   const struct stat own = this_binary();
   return status.st_dev == own.st_dev && status.st_ino == own.st_ino;
+}
+
+// A script in the runtime's place may be what calls this door: they would start each other for
+// ever.
+void refuse_script(const std::string& path) {
+  const sys::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) throw_errno(path, "open(2)");
+  std::array<char, 2> start{};
+  if (::read(file.get(), start.data(), start.size()) == 2 && start[0] == '#' && start[1] == '!')
+    refuse("runtime", path + " is a script, which may lead back here",
+           "--runtime-path FILE names the runtime behind this one: /usr/bin/runc");
 }
 
 }  // namespace
@@ -40,8 +55,10 @@ std::string find_runtime(const Options& options) {
       std::string path = std::string(directory) + "/" + name;
       struct stat status {};
       if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
-          ::access(path.c_str(), X_OK) == 0 && !is_this_binary(status))
+          ::access(path.c_str(), X_OK) == 0 && !is_this_binary(status)) {
+        refuse_script(path);
         return path;
+      }
     }
   refuse("runtime", "neither runc nor crun is installed", "--runtime-path FILE names another one");
 }

@@ -18,6 +18,20 @@ bool same(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+// Of the initial user namespace, in every kernel (PROC_USER_INIT_INO).
+bool in_initial_user_namespace() {
+  constexpr ino_t initial = 0xEFFFFFFDU;
+  struct stat status {};
+  return ::stat("/proc/self/ns/user", &status) == 0 && status.st_ino == initial;
+}
+
+// Root, or who runs this and may do as much. Rootless engines call in a user namespace, where the
+// host's root is the overflow uid (user_namespaces(7)).
+bool may_own(uid_t owner) {
+  constexpr uid_t overflow = 65534;
+  return owner == 0 || owner == ::geteuid() || (owner == overflow && !in_initial_user_namespace());
+}
+
 }  // namespace
 
 struct stat this_binary() {
@@ -38,8 +52,11 @@ std::string path_of_this_binary() {
   if (!path.starts_with('/') || ::stat(path.c_str(), &there) != 0 || !same(there, binary))
     refuse(step, path + " isn't this binary: it was replaced or unmounted meanwhile",
            "start the container again");
-  if ((there.st_mode & S_IWOTH) != 0)
-    refuse(step, path + " can be changed by anybody", "chmod o-w " + path);
+  if (!may_own(there.st_uid))
+    refuse(step, path + " belongs to uid " + std::to_string(there.st_uid) + ", who can change it",
+           "chown 0 " + path);
+  if ((there.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    refuse(step, path + " can be changed by others than its owner", "chmod go-w " + path);
   return path;
 }
 

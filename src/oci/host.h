@@ -11,7 +11,7 @@ namespace stepdown::oci {
 struct stat this_binary();
 
 // Its absolute path, to be named in a config. Error: what is there isn't this binary any more, or
-// anybody may write to it.
+// somebody else than root and who runs this may write to it.
 std::string path_of_this_binary();
 
 }  // namespace stepdown::oci

@@ -14,7 +14,7 @@ namespace {
 
 void step_down_bundle(const std::string& bundle, const Options& options, const Log& log) {
   const std::string path = bundle + "/config.json";
-  json::Json config = json::parse(read_document(path), path, limits);
+  json::Json config = json::parse(read_config(path), path, limits);
   step_down(config, path, bundle, options, log);
   replace_document(path, config);
 }

@@ -17,6 +17,7 @@ namespace stepdown::oci {
 struct ExecWords {
   std::size_t id = 0;                  // the index of the container's name
   std::optional<std::string> process;  // --process; what follows counts only without it
+  std::size_t process_word = 0;        // the index of the word that ends with its value
   std::optional<std::string> user;     // UID[:GID]
   std::vector<std::string> groups, capabilities, environment;
   std::optional<std::string> directory, apparmor, label;
@@ -59,7 +60,7 @@ json::Json exec_process(const json::Json& base, const RuntimeWords& words);
 std::string find_runtime(const Options& options);
 
 // Rewrites what the command needs and becomes the real runtime, with the words as they came (an
-// exec without --process gets one). Error: refused, and nothing has changed.
+// exec gets a --process of the door's). Error: refused, and nothing has changed.
 [[noreturn]] void become_runtime(const Options& options, std::vector<std::string> words,
                                  const Log& log);
 

@@ -239,7 +239,9 @@ void take(ExecWords& exec, const Found& found) {
   switch (found.option->meaning) {
     case Meaning::process:
       if (found.value->empty()) refuse(step, "--process has no value");
+      // Said twice, the last one counts; its value is the end of a word in all ways to write it.
       exec.process = found.value;
+      exec.process_word = found.last - 1;
       break;
     case Meaning::user:
       exec.user = found.value;

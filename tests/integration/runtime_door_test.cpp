@@ -208,7 +208,7 @@ TEST_F(RuntimeDoor, KeepsAnExecsOwnNonRootUser) {
   });
 }
 
-TEST_F(RuntimeDoor, RewritesTheProcessFileOfAnExec) {
+TEST_F(RuntimeDoor, RewritesTheProcessOfAnExecAndNotItsFile) {
   while_it_runs({"--user", "app"}, [&] {
     // What `docker exec --privileged` asks for.
     Json process = root_config({"/probe"})["process"];
@@ -216,8 +216,17 @@ TEST_F(RuntimeDoor, RewritesTheProcessFileOfAnExec) {
       process["capabilities"][set].push_back("CAP_SYS_ADMIN");
     world_.file("/srv/process", process.dump(), 0, 0, 0640);
     expect_app(door({"--user", "app"}, {"exec", "--process", "/srv/process", id_}).app());
-    EXPECT_EQ(Json::parse(read_file("/srv/process"))["user"]["uid"], 1500);
+    EXPECT_EQ(read_file("/srv/process"), process.dump());
     EXPECT_EQ(owner_of("/srv/process"), (Owned{0, 0, 0640}));
+  });
+}
+
+TEST_F(RuntimeDoor, RewritesTheProcessOfAnExecThatADescriptorNames) {
+  while_it_runs({"--user", "app"}, [&] {
+    world_.file("/srv/extra", root_config({"/probe"})["process"].dump(), 0, 0, 0600);
+    Start start = as_host(door_words({"--user", "app"}, {"exec", "-p", "/proc/self/fd/9", id_}));
+    start.open_fds = {9};
+    expect_app(world_.run(start).app());
   });
 }
 

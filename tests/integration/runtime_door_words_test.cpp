@@ -1,4 +1,12 @@
 // What the runtime door says to the real runtime, and what an engine is told when it refuses.
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
 #include "door_world.h"
 
 namespace stepdown::world {
@@ -75,16 +83,66 @@ TEST_F(RuntimeDoorWords, OfCreateAreTheRuntimesByteForByte) {
   EXPECT_EQ(written_config()["process"]["user"]["uid"], 1500);
 }
 
-TEST_F(RuntimeDoorWords, OfAnExecWithAProcessAreTheRuntimesByteForByte) {
-  write_config();
-  world_.file("/srv/process", config_["process"].dump(), 0, 0, 0600);
+TEST_F(RuntimeDoorWords, OfAnExecWithAProcessAreTheRuntimesButForItsFile) {
+  const std::string asked = config_["process"].dump();
+  world_.file("/srv/process", asked, 0, 0, 0600);
   answer_state();
   config_["process"]["user"] = {{"uid", 1500}, {"gid", 1501}};
   write_config();
-  const Words words{"--root", "/r\xff", "exec", "-d", "-p", "/srv/process", "c", "", "-u"};
-  const Outcome outcome = to_fake(words);
-  EXPECT_EQ(outcome.out, with_ends(words)) << outcome.err;
-  EXPECT_EQ(Json::parse(read_file("/srv/process"))["user"]["uid"], 1500);
+  // What stands before the file, and what it stands behind in the same word.
+  for (const auto& [before, option] : {std::pair<Words, std::string>{{"-d", "-p"}, ""},
+                                       {{"--process"}, ""},
+                                       {{}, "--process="},
+                                       {{}, "-p"},
+                                       {{}, "-dp"},
+                                       {{"-p", "/srv/none", "-p"}, ""}}) {
+    Words head{"--root", "/r\xff", "exec", "-u", "0"};
+    head.insert(head.end(), before.begin(), before.end());
+    const Words tail{"c", "", "-p", "/srv/process"};
+    Words words = head;
+    words.push_back(option + "/srv/process");
+    words.insert(words.end(), tail.begin(), tail.end());
+    const Outcome outcome = to_fake(words);
+    const std::string start = with_ends(head) + option + "/proc/self/fd/";
+    ASSERT_THAT(outcome.out, StartsWith(start)) << outcome.err;
+    const std::size_t end = outcome.out.find('\0', start.size());
+    EXPECT_THAT(outcome.out.substr(end + 1), StartsWith(with_ends(tail)));
+    // An option of its own word alone is a file that the runtime's stand-in shows.
+    if (option.empty()) {
+      EXPECT_EQ(Json::parse(outcome.out.substr(outcome.out.find('{')))["user"]["uid"], 1500);
+    }
+    EXPECT_EQ(read_file("/srv/process"), asked);
+  }
+}
+
+TEST_F(RuntimeDoorWords, OfASearchLeadToNoScript) {
+  world_.program("/srv/wrapper", "#!/bin/sh\necho a script ran\n");
+  Start start = as_host({"runtime", "--", "list"});
+  start.prepare = [] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount("tmpfs", "/usr/local/sbin", "tmpfs", 0, "mode=0755"), 0);
+    std::filesystem::copy_file("/srv/wrapper", "/usr/local/sbin/runc");
+  };
+  const Outcome searched = world_.run(start);
+  EXPECT_EQ(searched.status, 125);
+  EXPECT_TRUE(searched.says("/usr/local/sbin/runc is a script")) << searched.err;
+  EXPECT_TRUE(searched.says("--runtime-path")) << searched.err;
+  start.words = {"runtime", "--runtime-path", "/usr/local/sbin/runc", "--", "list"};
+  EXPECT_EQ(world_.run(start).out, "a script ran\n");
+}
+
+TEST_F(RuntimeDoorWords, OfASearchLeadToTheDirectoryOfCriO) {
+  world_.program("/srv/wrapper", "#!/bin/sh\n");
+  Start start = as_host({"runtime", "--", "list"});
+  start.prepare = [] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    for (const char* directory : {"/usr/local", "/usr/sbin", "/usr/libexec"})
+      ASSERT_EQ(mount("tmpfs", directory, "tmpfs", 0, "mode=0755"), 0);
+    std::filesystem::create_directory("/usr/libexec/crio");
+    std::filesystem::copy_file("/srv/wrapper", "/usr/libexec/crio/runc");
+  };
+  const Outcome outcome = world_.run(start);
+  EXPECT_TRUE(outcome.says("/usr/libexec/crio/runc is a script")) << outcome.err;
 }
 
 TEST_F(RuntimeDoorWords, ThatSayWhoAreTakenOutOfAnExec) {
@@ -280,6 +338,50 @@ TEST_F(RuntimeDoorWords, NeedABundleWithAConfig) {
   EXPECT_TRUE(missing.says("/srv/bundle/config.json")) << missing.err;
   world_.fifo("/srv/bundle/config.json");
   EXPECT_EQ(create({}).status, 125);
+}
+
+TEST_F(RuntimeDoorWords, RefuseAConfigThatIsALinkToWhatIsOpen) {
+  write_config();
+  const std::string before = config_.dump();
+  ASSERT_EQ(rename("/srv/bundle/config.json", "/srv/extra"), 0);
+  world_.symlink("/proc/self/fd/9", "/srv/bundle/config.json");
+  Start start = as_host({"runtime", "--runtime-path", "/srv/fake", "--user", "app", "--", "create",
+                         "--bundle", bundle, "c"});
+  start.open_fds = {9};
+  const Outcome outcome = world_.run(start);
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(outcome.says("/srv/bundle/config.json: it leads through /proc")) << outcome.err;
+  EXPECT_EQ(read_file("/srv/extra"), before);
+}
+
+TEST_F(RuntimeDoorWords, TakeAConfigThatIsALinkToAFile) {
+  write_config();
+  ASSERT_EQ(rename("/srv/bundle/config.json", "/srv/bundle/real.json"), 0);
+  world_.symlink("real.json", "/srv/bundle/config.json");
+  EXPECT_EQ(create({}).status, 7);
+  EXPECT_EQ(written_config()["process"]["user"]["uid"], 1500);
+}
+
+TEST_F(RuntimeDoorWords, NeedABinaryThatRootAloneCanChange) {
+  const struct {
+    uid_t owner;
+    mode_t mode;
+    int status;
+  } cases[] = {{0, 0755, 7}, {0, 0775, 125}, {0, 0757, 125}, {1500, 0755, 125}, {65534, 0755, 125}};
+  for (const auto& binary : cases) {
+    write_config();
+    std::filesystem::copy_file("/srv/bin/stepdown", "/srv/copy",
+                               std::filesystem::copy_options::overwrite_existing);
+    ASSERT_EQ(chown("/srv/copy", binary.owner, 0), 0);
+    ASSERT_EQ(chmod("/srv/copy", binary.mode), 0);
+    Start start = as_host({"runtime", "--runtime-path", "/srv/fake", "--user", "app", "--",
+                           "create", "--bundle", bundle, "c"});
+    start.binary = "/srv/copy";
+    const Outcome outcome = world_.run(start);
+    EXPECT_EQ(outcome.status, binary.status) << outcome.err;
+    EXPECT_EQ(outcome.says("own binary: /srv/copy"), binary.status != 7) << outcome.err;
+  }
 }
 
 // ---- the state of a container ----
