@@ -86,10 +86,17 @@ std::string link_target(const std::string& path) {
   return {buffer, length > 0 ? static_cast<std::size_t>(length) : 0};
 }
 
+// Whose end means that nobody will say any more who that is: of a thread its process, whose own
+// parent is what "PPid" says.
 pid_t parent_of(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("PPid:")) return static_cast<pid_t>(std::stol(line.substr(5)));
+  const auto number = [](const std::string& line) {
+    return static_cast<pid_t>(std::stol(line.substr(line.find(':') + 1)));
+  };
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("Tgid:") && number(line) != pid) return number(line);
+    if (line.starts_with("PPid:")) return number(line);
+  }
   return 0;
 }
 

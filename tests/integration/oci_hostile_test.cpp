@@ -229,8 +229,7 @@ TEST(HostileVolumes, ThatAreSwappedDuringTheWalkTakeNothingWithThem) {
       for (int i = 0; !done; i = (i + 1) % 60) {
         const std::string here = volume + "/" + std::to_string(i) + "/below";
         if (::rename(here.c_str(), hidden.c_str()) != 0) continue;
-        static_cast<void>(::symlink(victim.path().c_str(), here.c_str()));
-        ::usleep(200);
+        if (::symlink(victim.path().c_str(), here.c_str()) == 0) ::usleep(200);
         ::unlink(here.c_str());
         ::rename(hidden.c_str(), here.c_str());
       }
