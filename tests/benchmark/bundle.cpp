@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 
 namespace benchmarks {
 
@@ -38,10 +37,14 @@ json hook_of(const Words& words) {
 
 }  // namespace
 
-Workplace::Workplace(bool on_tmpfs) {
-  if (!on_tmpfs) return;
+void own_mounts() {
   if (unshare(CLONE_NEWNS) != 0) check(errno, "unshare");
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) check(errno, "mount");
+}
+
+Workplace::Workplace(bool on_tmpfs) {
+  if (!on_tmpfs) return;
+  own_mounts();
   if (mount("tmpfs", directory_.path().c_str(), "tmpfs", 0, "mode=0755") != 0)
     check(errno, "a tmpfs");
   mounted_ = true;
@@ -51,10 +54,8 @@ Workplace::~Workplace() {
   if (mounted_) umount2(directory_.path().c_str(), MNT_DETACH);
 }
 
-Bundles::Bundles(const fs::path& directory, const fs::path& program) : directory_(directory) {
-  const auto runc = find_program("runc");
-  if (!runc) throw std::runtime_error("runc is not installed");
-  runc_ = *runc;
+Bundles::Bundles(const fs::path& directory, const fs::path& program)
+    : directory_(directory), runc_(needed_program("runc")) {
   fs::create_directories(directory_ / "rootfs" / "data");
   fs::copy_file(program, directory_ / "rootfs" / "program");
 }

@@ -18,6 +18,9 @@ struct Container {
   Words hook{};                    // of createRuntime, the program first
 };
 
+// What is mounted from now on is seen by this process and its children alone.
+void own_mounts();
+
 // A directory for bundles and volumes: on a tmpfs, where Docker and containerd have their bundles,
 // or on the filesystem of temporary files. What is mounted is seen by this process and its
 // children.

@@ -120,6 +120,12 @@ std::optional<fs::path> find_program(const std::string& name) {
   return std::nullopt;
 }
 
+fs::path needed_program(const std::string& name) {
+  const auto program = find_program(name);
+  if (!program) throw std::runtime_error(name + " is not installed");
+  return *program;
+}
+
 Arguments::Arguments(int count, char** words, std::vector<Option> own) {
   const char* binary = std::getenv("STEPDOWN_BINARY");
   own.push_back({"stepdown", binary == nullptr ? "build/release/stepdown" : binary,

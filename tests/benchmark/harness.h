@@ -23,6 +23,8 @@ double median(std::vector<double> values);
 
 // The first regular file of that name along PATH that may be executed.
 std::optional<std::filesystem::path> find_program(const std::string& name);
+// The same, or an exception.
+std::filesystem::path needed_program(const std::string& name);
 
 // Long options that take a value. All benchmarks have --stepdown, --user and --check besides their
 // own; with --check a missed target is a failure.
