@@ -98,6 +98,9 @@ struct Rule {
 // "non-root,uid=1000,groups=1000:2000". Error: unknown rule, missing or malformed value.
 std::vector<Rule> parse_rules(std::string_view words);
 
+// What holds where all of these hold: the parts of `restricted`, of others the rule itself.
+std::vector<Rule> parts_of(const Rule& rule);
+
 struct Finding {
   std::string rule;
   bool ok = false;

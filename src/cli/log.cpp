@@ -18,6 +18,7 @@
 
 #include "stepdown/error.h"
 #include "sys/clock.h"
+#include "sys/files.h"
 #include "sys/text.h"
 
 namespace stepdown::cli {
@@ -57,12 +58,8 @@ class DescriptorSink : public spdlog::sinks::base_sink<spdlog::details::null_mut
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
     const NoWriteSignals no_signals;
-    for (std::size_t at = 0; at < line.size();) {
-      const ssize_t written = ::write(fd_, line.data() + at, line.size() - at);
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return;  // nowhere is left to say so
-      at += static_cast<std::size_t>(written);
-    }
+    // Where that fails, nowhere is left to say so.
+    static_cast<void>(sys::write_all(fd_, {line.data(), line.size()}));
   }
   void flush_() override {}
 

@@ -245,23 +245,18 @@ Verdict judge_user_namespace(const ProcessState& thread) {
   return {own, own ? "in a user namespace of its own" : "in no user namespace of its own"};
 }
 
-// Kubernetes' Pod Security Standards, level restricted, as far as it shows in a process.
-Verdict judge_restricted(const ProcessState& thread) {
-  const std::array<Verdict, 4> parts = {
-      judge_non_root(thread),
-      judge_capabilities(thread.credentials, {Capability::net_bind_service}),
-      judge_no_new_privs(thread.credentials),
-      judge_seccomp(thread),
-  };
-  const bool ok =
-      std::all_of(parts.begin(), parts.end(), [](const Verdict& part) { return part.ok; });
-  std::string detail;
-  for (const Verdict& part : parts) {
-    if (part.ok != ok) continue;  // a failure is explained by what fails
-    if (!detail.empty()) detail += "; ";
-    detail += part.detail;
+Verdict judge_thread(const Rule& rule, const ProcessState& thread);
+
+Verdict judge_parts(const Rule& rule, const ProcessState& thread) {
+  Verdict whole{true, {}};
+  for (const Rule& part : parts_of(rule)) {
+    const Verdict verdict = judge_thread(part, thread);
+    if (verdict.ok && !whole.ok) continue;  // a failure is explained by what fails
+    if (verdict.ok != whole.ok) whole = {false, {}};
+    if (!whole.detail.empty()) whole.detail += "; ";
+    whole.detail += verdict.detail;
   }
-  return {ok, detail};
+  return whole;
 }
 
 Verdict judge_thread(const Rule& rule, const ProcessState& thread) {
@@ -293,7 +288,7 @@ Verdict judge_thread(const Rule& rule, const ProcessState& thread) {
     case Kind::restricted:
       break;
   }
-  return judge_restricted(thread);
+  return judge_parts(rule, thread);
 }
 
 }  // namespace
@@ -306,6 +301,12 @@ std::vector<Rule> parse_rules(std::string_view words) {
     if (comma == std::string_view::npos) return rules;
     words.remove_prefix(comma + 1);
   }
+}
+
+// Kubernetes' Pod Security Standards, level restricted, as far as it shows in a process.
+std::vector<Rule> parts_of(const Rule& rule) {
+  constexpr std::string_view all = "non-root,only-capability=NET_BIND_SERVICE,no-new-privs,seccomp";
+  return parse_rules(rule.kind == Kind::restricted ? all : rule.text);
 }
 
 Finding judge(const Rule& rule, const ProcessState& process) {

@@ -232,6 +232,15 @@ class Builder : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
+std::string text_of(const Json& document, const std::string& name) {
+  try {
+    return document.dump();
+  } catch (const Json::exception&) {
+    stepdown::refuse(name, "a word isn't UTF-8, and JSON can't say it",
+                     "give --env, and the words of an exec, in UTF-8");
+  }
+}
+
 std::string shown(std::string_view text) {
   std::string safe = "\"";
   for (const char c : sys::escaped(text.substr(0, longest_shown))) {

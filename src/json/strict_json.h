@@ -33,6 +33,9 @@ struct Limits {
 // names.
 Json parse(std::string_view text, const std::string& name, const Limits& limits = {});
 
+// Without a blank. Error, step `name`: a string isn't UTF-8. What was read is; options need not be.
+std::string text_of(const Json& document, const std::string& name);
+
 // For messages: in double quotes, cut, fit for a terminal.
 std::string shown(std::string_view text);
 

@@ -11,6 +11,7 @@
 #include "launch/identity_calls.h"
 #include "stepdown/error.h"
 #include "sys/fd.h"
+#include "sys/files.h"
 
 namespace stepdown::steps {
 
@@ -21,15 +22,6 @@ constexpr const char* step = "scout";
 // Every answer ends with a NUL; the last byte says whether the child got through.
 constexpr char answered = '.';
 constexpr char failed = '!';
-
-void write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
 
 [[noreturn]] void child(const Plan& plan, int answers,
                         const std::function<std::vector<std::string>()>& look) {
@@ -47,8 +39,7 @@ void write_all(int fd, std::string_view text) {
   } catch (const std::exception& error) {
     text = std::string(error.what()) + failed;
   }
-  write_all(answers, text);
-  ::_exit(0);
+  ::_exit(sys::write_all(answers, text) ? 0 : 1);
 }
 
 std::string read_all(int fd) {

@@ -93,7 +93,7 @@ class Doctor {
     try {
       const auto file = sys::read_regular_file(path, largest_file, "hook file");
       if (!file) refuse(path, "it isn't there any more, or a link to nothing");
-      const std::vector<HookProblem> found = examine_hook_text(path, file->text);
+      const std::vector<HookProblem> found = examine_hook_text(path, file->text, crio_is_here_);
       problems_.insert(problems_.end(), found.begin(), found.end());
       examine_binary(path, file->text);
     } catch (const Error& error) {
@@ -126,6 +126,7 @@ class Doctor {
   }
 
   std::vector<std::vector<std::string>> directories_;  // the names in each
+  bool crio_is_here_ = ::access("/etc/crio", F_OK) == 0;
   std::vector<HookProblem> problems_;
 };
 

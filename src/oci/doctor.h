@@ -15,8 +15,10 @@ struct HookProblem {
   friend bool operator==(const HookProblem&, const HookProblem&) = default;
 };
 
-// What can be told from the text alone; `file` is its path. Pure.
-std::vector<HookProblem> examine_hook_text(const std::string& file, std::string_view text);
+// What can be told from the text alone; `file` is its path, by which it is CRI-O's as well or not.
+// Pure.
+std::vector<HookProblem> examine_hook_text(const std::string& file, std::string_view text,
+                                           bool crio_is_here = false);
 
 // Every *.json of the directories, by name; where two have the same name, engines take the one of
 // the later directory. Error: a directory can't be read.

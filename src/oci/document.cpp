@@ -85,6 +85,10 @@ constexpr std::array overriding{
                "take the annotation away, and give the engine a seccomp profile"},
 };
 
+// The annotations by which engines tell a pod's sandbox from its containers (containerd, CRI-O).
+constexpr auto container_type = std::to_array<std::string_view>(
+    {"io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"});
+
 constexpr const char* port_start_key = "net.ipv4.ip_unprivileged_port_start";
 
 std::string optional_string(const json::Value& object, std::string_view key) {
@@ -177,7 +181,9 @@ void read_linux(const json::Value& linux, Container& container) {
     for (const json::Value& entry : linux.at("namespaces").elements()) {
       const std::string& type = entry.at("type").string();
       if (type == "user") container.own_user_namespace = true;
-      if (type == "network") container.own_network_namespace = true;
+      if (type != "network") continue;
+      container.own_network_namespace = true;
+      container.network_path = optional_string(entry, "path");
     }
   }
   container.uid_map = id_map(linux, "uidMappings");
@@ -197,6 +203,9 @@ void read_annotations(const json::Value& annotations, Container& container) {
   for (const Overriding& each : overriding)
     if (annotations.json().contains(each.annotation))
       annotations.at(each.annotation).refuse(each.cause, each.hint);
+  for (const std::string_view each : container_type)
+    if (annotations.json().contains(each) && annotations.at(each).string() == "sandbox")
+      container.sandbox = true;
   for (const auto& [key, value] : annotations.json().items()) {
     if (!key.starts_with(annotation_prefix)) continue;
     // Each is looked up among all of them, of which 16 MiB have room for a million.

@@ -60,8 +60,11 @@ struct Container {
   bool own_user_namespace = false;                       // a new one, or one that a path names
   std::vector<IdMapping> uid_map, gid_map;               // empty where a path names the namespace
   bool own_network_namespace = false;                    // a new one, or one that a path names
+  std::string network_path;                              // that path; empty without one
   std::optional<std::uint32_t> unprivileged_port_start;  // linux.sysctl
   bool seccomp = false;
+  // A Kubernetes pod's first container, which has its namespaces and none of its volumes.
+  bool sandbox = false;
   // Those whose keys begin with annotation_prefix, without it: what a container may ask of the door
   // where --allow-annotations says so.
   std::vector<std::pair<std::string, std::string>> annotations;
@@ -75,5 +78,10 @@ Container read_container(const json::Value& config);
 // without a user namespace.
 std::optional<std::uint32_t> outside(const std::vector<IdMapping>& map, bool own_user_namespace,
                                      std::uint32_t inside);
+
+// The two maps of a user namespace, as ids of the one around it.
+struct IdMaps {
+  std::vector<IdMapping> uid, gid;
+};
 
 }  // namespace stepdown::oci

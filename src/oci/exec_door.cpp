@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "oci/document.h"
 #include "oci/files.h"
@@ -14,6 +13,7 @@
 #include "oci/runtime_state.h"
 #include "stepdown/error.h"
 #include "sys/fd.h"
+#include "sys/files.h"
 
 namespace stepdown::oci {
 
@@ -28,35 +28,17 @@ int high_descriptor() {
   return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1024)) - 16;
 }
 
-void write_all(int fd, const std::string& text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const ssize_t written = ::write(fd, text.data() + at, text.size() - at);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw_errno(step, "write(2)");
-    at += static_cast<std::size_t>(written);
-  }
-}
-
 // A file without a name, which is gone with the runtime: nobody would remove another one. The
 // runtime reads it before it makes the process, for which it closes the descriptor.
 std::string nameless_file(const std::string& text) {
   const sys::Fd made(::memfd_create("stepdown-exec", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!made) throw_errno(step, "memfd_create(2)");
-  write_all(made.get(), text);
+  if (!sys::write_all(made.get(), text)) throw_errno(step, "write(2)");
   constexpr int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
   if (::fcntl(made.get(), F_ADD_SEALS, seals) != 0) throw_errno(step, "fcntl(2)", "F_ADD_SEALS");
   const int kept = ::fcntl(made.get(), F_DUPFD, high_descriptor());
   if (kept < 0) throw_errno(step, "fcntl(2)", "F_DUPFD");
   return "/proc/self/fd/" + std::to_string(kept);
-}
-
-std::string text_of(const json::Json& process) {
-  try {
-    return process.dump();
-  } catch (const json::Json::exception&) {
-    refuse(step, "a word isn't UTF-8, and no process file can say it",
-           "write the process yourself: exec --process FILE");
-  }
 }
 
 // With another file, whichever way the option is written.
@@ -97,11 +79,11 @@ std::vector<std::string> step_down_exec(const std::string& runtime, const Option
   const Process asked = read_process(json::Value(process, name));
   const AccountFiles accounts = read_account_files_in(open_root(state.bundle, container.root));
   const Plan plan = plan_of_exec(wanted, container, asked, accounts);
-  rewrite_process(process, wanted, plan);
+  rewrite_process(process, container, wanted, plan);
   log(LogLevel::info, "exec in " + state.id + ": user " + std::to_string(raw(asked.uid)) +
                           " becomes " + std::to_string(raw(plan.identity.uid)));
   // What was judged is what the runtime reads: what the caller named may be another file by then.
-  const std::string judged = nameless_file(text_of(process));
+  const std::string judged = nameless_file(json::text_of(process, step));
   return exec.process ? naming_instead(judged, words) : naming(judged, words);
 }
 

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <cstdint>
 
+#include "oci/members.h"
 #include "oci/runtime.h"
 #include "stepdown/error.h"
 
@@ -21,38 +22,26 @@ std::uint32_t id(const std::string& option, const std::string& word, std::string
   return value;
 }
 
-// A part of the process that is an object, made where it is missing or null.
-Json& object(Json& process, const char* key) {
-  Json& part = process[key];
-  if (part.is_null()) part = Json::object();
-  if (!part.is_object()) refuse("config.json: process." + std::string(key), "it is not an object");
-  return part;
-}
-
-Json& array(Json& object, const char* key) {
-  Json& part = object[key];
-  if (part.is_null()) part = Json::array();
-  if (!part.is_array()) refuse("config.json: process: " + std::string(key), "it is not an array");
-  return part;
-}
-
 void take_user(Json& process, const ExecWords& exec) {
   if (exec.user) {
     const std::size_t colon = exec.user->find(':');
     const std::string_view word = *exec.user;
-    Json& user = object(process, "user");
+    Json& user = object_in(process, "user", "process.user");
     user["uid"] = id("--user", *exec.user, word.substr(0, colon));
     if (colon != std::string::npos) user["gid"] = id("--user", *exec.user, word.substr(colon + 1));
   }
   for (const std::string& group : exec.groups)
-    array(object(process, "user"), "additionalGids")
+    array_in(object_in(process, "user", "process.user"), "additionalGids",
+             "process.user.additionalGids")
         .push_back(id("--additional-gids", group, group));
 }
 
 void take_capabilities(Json& process, const ExecWords& exec) {
   for (const std::string& capability : exec.capabilities)
     for (const char* set : {"bounding", "effective", "permitted", "inheritable", "ambient"})
-      array(object(process, "capabilities"), set).push_back(capability);
+      array_in(object_in(process, "capabilities", "process.capabilities"), set,
+               "process.capabilities")
+          .push_back(capability);
 }
 
 }  // namespace
@@ -68,7 +57,8 @@ Json exec_process(const Json& base, const RuntimeWords& words) {
   if (exec.directory && !exec.directory->empty()) process["cwd"] = *exec.directory;
   if (exec.apparmor && !exec.apparmor->empty()) process["apparmorProfile"] = *exec.apparmor;
   if (exec.label && !exec.label->empty()) process["selinuxLabel"] = *exec.label;
-  for (const std::string& variable : exec.environment) array(process, "env").push_back(variable);
+  for (const std::string& variable : exec.environment)
+    array_in(process, "env", "process.env").push_back(variable);
   if (exec.no_new_privs) process["noNewPrivileges"] = *exec.no_new_privs;
   take_user(process, exec);
   take_capabilities(process, exec);

@@ -1,8 +1,6 @@
 // The files that the doors work on.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,9 +33,6 @@ sys::Fd open_root(const std::string& bundle, const std::string& root);
 // The account files inside, which the image may have forged. Errors as read_account_files; messages
 // say "/etc/passwd (in the image)".
 AccountFiles read_account_files_in(const sys::Fd& root);
-
-// net.ipv4.ip_unprivileged_port_start of this process's network namespace; nullopt without /proc.
-std::optional<std::uint32_t> own_port_start();
 
 // Makes this process unreadable for its user's other processes (PR_SET_DUMPABLE, 0): nobody in the
 // container opens /proc/PID/exe or /proc/PID/fd of it. Error.

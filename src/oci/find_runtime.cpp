@@ -20,11 +20,6 @@ constexpr auto directories = std::to_array<const char*>({"/usr/local/sbin", "/us
                                                          // Where the packages of CRI-O have theirs.
                                                          "/usr/libexec/crio"});
 
-bool is_this_binary(const struct stat& status) {
-  const struct stat own = this_binary();
-  return status.st_dev == own.st_dev && status.st_ino == own.st_ino;
-}
-
 // A script in the runtime's place may be what calls this door: they would start each other for
 // ever.
 void refuse_script(const std::string& path) {

@@ -24,7 +24,7 @@ namespace {
 
 Container container_of(const State& state) {
   const std::string name = "config.json";
-  const json::Json config = json::parse(read_document(state.bundle + "/" + name), name, limits);
+  const json::Json config = json::parse(read_config(state.bundle + "/" + name), name, limits);
   return read_container(json::Value(config, name));
 }
 
@@ -103,12 +103,13 @@ void shut_out_the_container() {
   if (::clearenv() != 0) refuse("environment", "clearenv(3) failed");
 }
 
-void create_runtime(const Options& options, std::string_view state_text, const Log& log) {
+void create_runtime(const Options& asked, std::string_view state_text, const Log& log) {
   shut_out_the_container();
-  refuse_what_no_hook_can_do(options);
+  refuse_what_no_hook_can_do(asked);
   const State state = read_state(state_text);
   const Container container = container_of(state);
-  require(options.door.require, container);
+  const Options options = with_its_volumes(asked, container, log);
+  require(options.door.require, container, own_id_maps_for(container));
   if (!wants_volumes(options) && !options.door.unprivileged_ports) return;
 
   const InitProcess init(state.pid);
@@ -131,14 +132,15 @@ void create_runtime(const Options& options, std::string_view state_text, const L
   if (volumes) std::move(*volumes).carry_out(log);
 }
 
-void create_container(const Options& options, std::string_view state_text, const Log& log) {
+void create_container(const Options& asked, std::string_view state_text, const Log& log) {
   shut_out_the_container();
-  refuse_what_no_hook_can_do(options);
-  if (!options.door.idmap.empty())
+  refuse_what_no_hook_can_do(asked);
+  if (!asked.door.idmap.empty())
     refuse("--idmap", "it needs rights over the volume's filesystem, which nobody has in here",
            "give it to a hook of the stage createRuntime");
   const State state = read_state(state_text);
   const Container container = container_of(state);
+  const Options options = with_its_volumes(asked, container, log);
   require(options.door.require, container);
 
   std::optional<PortStart> port_start;

@@ -27,8 +27,8 @@ constexpr auto own_stages = std::to_array<OwnStage>({{"create-runtime", "createR
 
 class Examination {
  public:
-  Examination(std::string file, std::vector<HookProblem>& problems)
-      : file_(std::move(file)), problems_(problems) {}
+  Examination(std::string file, bool crio_is_here, std::vector<HookProblem>& problems)
+      : file_(std::move(file)), crio_is_here_(crio_is_here), problems_(problems) {}
 
   void examine(const Value& document) {
     if (!is_current(document)) return;
@@ -129,7 +129,12 @@ class Examination {
   }
 
   void examine_precreate(const Value& stage) {
-    if (file_.find("/crio/") != std::string::npos || file_.find("/cri-o/") != std::string::npos)
+    const auto lies_below = [this](const char* directory) {
+      return file_.find(directory) != std::string::npos;
+    };
+    // The last is podman's and CRI-O's default.
+    if (lies_below("/crio/") || lies_below("/cri-o/") ||
+        (crio_is_here_ && lies_below("/containers/oci/hooks.d/")))
       add(stage.place(), "precreate is podman's alone: CRI-O refuses the file, and does not start",
           "move the file to a directory that only podman reads (podman --hooks-dir)");
   }
@@ -191,14 +196,16 @@ class Examination {
   }
 
   std::string file_;
+  bool crio_is_here_;
   std::vector<HookProblem>& problems_;
 };
 
 }  // namespace
 
-std::vector<HookProblem> examine_hook_text(const std::string& file, std::string_view text) {
+std::vector<HookProblem> examine_hook_text(const std::string& file, std::string_view text,
+                                           bool crio_is_here) {
   std::vector<HookProblem> problems;
-  Examination examination(file, problems);
+  Examination examination(file, crio_is_here, problems);
   examination.attempt([&] {
     const json::Json document = json::parse(text, file);
     examination.examine(Value(document, file));

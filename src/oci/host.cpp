@@ -32,14 +32,18 @@ bool may_own(uid_t owner) {
   return owner == 0 || owner == ::geteuid() || (owner == overflow && !in_initial_user_namespace());
 }
 
-}  // namespace
-
 struct stat this_binary() {
   if (!sys::proc_counts_as_we_do())
     refuse(step, "/proc is no procfs of this process's PID namespace", "mount -t proc proc /proc");
   struct stat status {};
   if (::stat("/proc/self/exe", &status) != 0) throw_errno(step, "stat(2)", "/proc/self/exe");
   return status;
+}
+
+}  // namespace
+
+bool is_this_binary(const struct stat& status) {
+  return same(status, this_binary());
 }
 
 std::string path_of_this_binary() {

@@ -7,8 +7,8 @@
 
 namespace stepdown::oci {
 
-// The inode of this binary. Error: /proc isn't a procfs.
-struct stat this_binary();
+// Error: /proc isn't a procfs.
+bool is_this_binary(const struct stat& status);
 
 // Its absolute path, to be named in a config. Error: what is there isn't this binary any more, or
 // somebody else than root and who runs this may write to it.

@@ -22,6 +22,7 @@ namespace stepdown::oci {
 namespace {
 
 constexpr const char* step = "state: pid";
+constexpr const char* proc = "/proc";
 
 sys::InodeId namespace_of(int directory, const std::string& kind, const char* failed_step) {
   struct statx status {};
@@ -87,8 +88,16 @@ void InitProcess::join(int type) const {
                 "this needs Linux 5.8, CAP_SYS_ADMIN and CAP_SYS_PTRACE");
 }
 
+IdMaps own_id_maps_for(const Container& container) {
+  if (!container.own_user_namespace) return {};
+  const sys::Fd self = directory_of("self", proc);
+  const auto map = [&self](const char* name) {
+    return inspect::parse_id_map(proc, text_of(self.get(), name, proc));
+  };
+  return {map("uid_map"), map("gid_map")};
+}
+
 bool shared_with_runtime(const char* kind) {
-  constexpr const char* proc = "/proc";
   std::string process = "self";
   // This process, the container's first one, and the runtime that made it.
   for (int generation = 0; generation < 2; ++generation) {

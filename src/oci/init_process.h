@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "oci/document.h"
 #include "stepdown/ids.h"
 #include "sys/fd.h"
 
@@ -29,6 +30,10 @@ class InitProcess {
   sys::Fd pidfd_;
   sys::Fd directory_;  // in procfs
 };
+
+// Those of the user namespace that the runtime and this process are in, by which the maps of this
+// container's own have to be read; none where it has no other. Error, step "/proc".
+IdMaps own_id_maps_for(const Container& container);
 
 // For a hook that runs within the container's namespaces: whether the runtime, which is the parent
 // of the container's first process, is in the same namespace of this kind. Error (step "/proc"): it

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "oci/injection.h"
 #include "oci/rewrite.h"
 #include "plan/environment.h"
 #include "plan/seccomp.h"
@@ -70,13 +71,6 @@ void add_modes(Words& words, const Options& options) {
   if (options.init == Init::group) words.emplace_back("--init=group");
 }
 
-void add_log(Words& words, const Options& options) {
-  if (options.log_level == LogLevel::debug) add(words, "--log-level", "debug");
-  if (options.log_level == LogLevel::info) add(words, "--log-level", "info");
-  if (options.log_level == LogLevel::error) add(words, "--log-level", "error");
-  if (options.log_json) add(words, "--log-format", "json");
-}
-
 // The launcher would take HOME from the account of the user: where the container has one, that
 // counts.
 void add_home(Words& words, const Plan& plan) {
@@ -85,6 +79,13 @@ void add_home(Words& words, const Plan& plan) {
 }
 
 }  // namespace
+
+void add_log_words(Words& words, const Options& options) {
+  if (options.log_level == LogLevel::debug) add(words, "--log-level", "debug");
+  if (options.log_level == LogLevel::info) add(words, "--log-level", "info");
+  if (options.log_level == LogLevel::error) add(words, "--log-level", "error");
+  if (options.log_json) add(words, "--log-format", "json");
+}
 
 std::vector<std::string> injected_words(const Options& options, const Plan& plan,
                                         Injection injection) {
@@ -108,7 +109,7 @@ std::vector<std::string> injected_words(const Options& options, const Plan& plan
   add_landlock(words, options);
   add_seccomp(words, options);
   add_home(words, plan);
-  add_log(words, options);
+  add_log_words(words, options);
   words.emplace_back("--");
   return words;
 }

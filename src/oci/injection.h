@@ -10,6 +10,9 @@ namespace stepdown::oci {
 void inject_launcher(json::Json& config, const std::vector<std::string>& words,
                      const std::string& launcher);
 
+// What the options say of the log, but for its file.
+void add_log_words(std::vector<std::string>& words, const Options& options);
+
 void put_in_front(json::Json& process, const std::vector<std::string>& words);
 
 }  // namespace stepdown::oci

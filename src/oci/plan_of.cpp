@@ -101,10 +101,11 @@ Caller caller_of(const Process& process) {
   return caller;
 }
 
-Host host_of(const Container& container, std::optional<std::uint32_t> runtimes_port_start) {
+Host host_of(const Container& container, std::optional<std::uint32_t> port_start) {
   Host host;
-  host.unprivileged_port_start = runtimes_port_start;
-  if (container.own_network_namespace) host.unprivileged_port_start = kernel_default_start;
+  host.unprivileged_port_start = port_start;
+  if (container.own_network_namespace && container.network_path.empty())
+    host.unprivileged_port_start = kernel_default_start;
   if (container.unprivileged_port_start)
     host.unprivileged_port_start = container.unprivileged_port_start;
   host.mapped_user_namespace = container.own_user_namespace;
@@ -113,7 +114,7 @@ Host host_of(const Container& container, std::optional<std::uint32_t> runtimes_p
 }
 
 Plan plan_of(const Options& options, const Container& container, const Process& process,
-             const AccountFiles& accounts, std::optional<std::uint32_t> runtimes_port_start) {
+             const AccountFiles& accounts, std::optional<std::uint32_t> port_start) {
   for (const Contradiction refuse_one : contradictions()) refuse_one(options);
   refuse_policy_file(options);
   if (process.uid == root_uid && !options.user)
@@ -126,7 +127,7 @@ Plan plan_of(const Options& options, const Container& container, const Process& 
   if (kept) keep_user(asked, process.uid, process.gid, process.groups);
   refuse_missing_capabilities(asked, process);
 
-  Host host = host_of(container, runtimes_port_start);
+  Host host = host_of(container, port_start);
   if (options.door.unprivileged_ports)
     host.unprivileged_port_start = options.door.unprivileged_ports;
   Plan plan = make_plan(asked, accounts, caller_of(process), host);

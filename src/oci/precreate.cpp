@@ -3,7 +3,10 @@
 #include "oci/document.h"
 #include "oci/files.h"
 #include "oci/host.h"
+#include "oci/init_process.h"
+#include "oci/port_start.h"
 #include "oci/rewrite.h"
+#include "oci/volume_work.h"
 #include "stepdown/error.h"
 
 namespace stepdown::oci {
@@ -14,16 +17,6 @@ std::string ids(Uid uid, Gid gid) {
   return std::to_string(raw(uid)) + ":" + std::to_string(raw(gid));
 }
 
-// What was read is UTF-8; options need not be.
-std::string text_of(const json::Json& config, const std::string& name) {
-  try {
-    return config.dump();
-  } catch (const json::Json::exception&) {
-    refuse(name, "a word of an option isn't UTF-8, and no configuration can say it",
-           "give --env and the like in UTF-8");
-  }
-}
-
 }  // namespace
 
 void step_down(json::Json& config, const std::string& name, const std::string& bundle,
@@ -31,12 +24,13 @@ void step_down(json::Json& config, const std::string& name, const std::string& b
   const Container container = read_container(json::Value(config, name));
   if (bundle.empty() && !container.root.starts_with('/'))
     refuse(name + ": root.path", "it is relative, and the bundle isn't known here");
-  const Options wanted = with_annotations(options, container);
+  const Options wanted = with_its_volumes(with_annotations(options, container), container, log);
   const AccountFiles accounts = read_account_files_in(open_root(bundle, container.root));
-  const Plan plan = plan_of(wanted, container, container.process, accounts, own_port_start());
+  const Plan plan = plan_of(wanted, container, container.process, accounts,
+                            port_start_in(container.network_path));
   rewrite_container(config, wanted, plan, path_of_this_binary());
   const Container rewritten = read_container(json::Value(config, name));
-  require(wanted.door.require, rewritten);
+  require(wanted.door.require, rewritten, own_id_maps_for(rewritten));
   log(LogLevel::info, name + ": user " + ids(container.process.uid, container.process.gid) +
                           " becomes " + ids(rewritten.process.uid, rewritten.process.gid));
 }
@@ -53,7 +47,7 @@ std::string precreate(const Options& options, std::string_view config, const Log
   const std::string name = "config.json";
   json::Json document = json::parse(config, name, limits);
   step_down(document, name, {}, options, log);
-  return text_of(document, name);
+  return json::text_of(document, name);
 }
 
 }  // namespace stepdown::oci

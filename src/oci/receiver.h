@@ -3,7 +3,6 @@
 
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "oci/document.h"
 #include "stepdown/identity.h"
@@ -12,14 +11,9 @@
 
 namespace stepdown::oci {
 
-// The maps of the container's user namespace, as ids of the runtime's; nullopt: it has none of its
-// own, and ids are what they are.
-struct IdMaps {
-  std::vector<IdMapping> uid, gid;
-};
-
 // --user, in the words of the image's account files, else the container's own process; as the
-// runtime's user namespace calls them. Error: it does not resolve, isn't mapped, or is root outside
+// runtime's user namespace calls them. `maps` are those of the container's; nullopt: it has none of
+// its own, and ids are what they are. Error: it does not resolve, isn't mapped, or is root outside
 // the container without --allow-root.
 HandOverTarget receiver_of(const Options& options, const Process& process,
                            const AccountFiles& accounts, const std::optional<IdMaps>& maps);

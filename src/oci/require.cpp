@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "oci/rewrite.h"
 #include "stepdown/error.h"
@@ -9,7 +10,6 @@ namespace stepdown::oci {
 namespace {
 
 using Kind = Rule::Kind;
-using Lines = std::vector<std::string>;
 
 // What its first process will be, as far as the configuration says.
 ProcessState state_of(const Container& container) {
@@ -25,6 +25,30 @@ ProcessState state_of(const Container& container) {
   state.own_user_namespace = container.own_user_namespace;
   state.uid_map = container.uid_map;
   return state;
+}
+
+// Whether the id is the host's 0, as far as maps say: a path may name the namespace.
+bool is_roots(std::uint32_t id, const std::vector<IdMapping>& map,
+              const std::vector<IdMapping>& runtime) {
+  const std::optional<std::uint32_t> parents = outside(map, true, id);
+  return parents && outside(runtime, !runtime.empty(), *parents) == 0U;
+}
+
+std::string roots_outside(const Rule& rule, const Container& container, const IdMaps& runtime) {
+  if (!container.own_user_namespace) return {};
+  const auto words = [](const char* kind, std::uint32_t id) {
+    return kind + std::to_string(id) + " is 0 outside its user namespace";
+  };
+  const Process& process = container.process;
+  const std::uint32_t uid = raw(process.uid);
+  if (rule.kind == Kind::non_root && is_roots(uid, container.uid_map, runtime.uid))
+    return words("uid ", uid);
+  if (rule.kind != Kind::no_root_group) return {};  // other numbers are the container's own
+  std::vector<Gid> groups = process.groups;
+  groups.push_back(process.gid);
+  for (const Gid gid : groups)
+    if (is_roots(raw(gid), container.gid_map, runtime.gid)) return words("gid ", raw(gid));
+  return {};
 }
 
 const char* const other_user =
@@ -54,36 +78,37 @@ std::string groups_by_number(const Rule& rule) {
          list + "]";
 }
 
-Lines remedies(const Rule& rule) {
+std::string remedy(const Rule& rule) {
   switch (rule.kind) {
     case Kind::non_root:
     case Kind::no_root_group:
-      return {other_user};
+      return other_user;
     case Kind::no_capabilities:
-      return {no_capabilities};
+      return no_capabilities;
     case Kind::only_capability: {
       const std::string name = capability_flag(rule.capability.value());
-      return {"docker, podman: --cap-drop ALL --cap-add " + name +
-              "; Kubernetes: securityContext.capabilities: {drop: [ALL], add: [" + name + "]}"};
+      return "docker, podman: --cap-drop ALL, at most with --cap-add " + name +
+             "; Kubernetes: securityContext.capabilities.drop: [ALL], at most with add: [" + name +
+             "]";
     }
     case Kind::no_new_privs:
-      return {no_new_privs};
+      return no_new_privs;
     case Kind::seccomp:
-      return {seccomp};
+      return seccomp;
     case Kind::uid:
-      return {"docker, podman: --user " + std::to_string(rule.ids.at(0)) +
-              "; Kubernetes: securityContext.runAsUser: " + std::to_string(rule.ids.at(0))};
+      return "docker, podman: --user " + std::to_string(rule.ids.at(0)) +
+             "; Kubernetes: securityContext.runAsUser: " + std::to_string(rule.ids.at(0));
     case Kind::gid:
-      return {"docker, podman: --user UID:" + std::to_string(rule.ids.at(0)) +
-              "; Kubernetes: securityContext.runAsGroup: " + std::to_string(rule.ids.at(0))};
+      return "docker, podman: --user UID:" + std::to_string(rule.ids.at(0)) +
+             "; Kubernetes: securityContext.runAsGroup: " + std::to_string(rule.ids.at(0));
     case Kind::groups:
-      return {groups_by_number(rule)};
+      return groups_by_number(rule);
     case Kind::user_namespace:
-      return {own_users};
+      return own_users;
     case Kind::restricted:
       break;
   }
-  return {other_user, no_capabilities, no_new_privs, seccomp};
+  return {};  // its parts have theirs
 }
 
 void append(std::string& text, const char* separator, const std::string& more) {
@@ -92,20 +117,27 @@ void append(std::string& text, const char* separator, const std::string& more) {
 
 }  // namespace
 
-void require(const std::vector<std::string>& rules, const Container& container) {
+void require(const std::vector<std::string>& rules, const Container& container,
+             const IdMaps& runtime) {
   const ProcessState state = state_of(container);
   std::string causes;
-  Lines hints;
-  for (const std::string& words : rules) {
-    for (const Rule& rule : parse_rules(words)) {
-      const Finding finding = judge(rule, state);
-      if (finding.ok) continue;
-      append(causes, "; ", finding.rule + " doesn't hold: " + finding.detail);
-      for (std::string& line : remedies(rule))
-        if (std::find(hints.begin(), hints.end(), line) == hints.end())
-          hints.push_back(std::move(line));
+  std::vector<std::string> hints;
+  const auto examine = [&](const Rule& rule) {
+    std::string broken;
+    for (const Rule& part : parts_of(rule)) {
+      const Finding finding = judge(part, state);
+      const std::string detail =
+          finding.ok ? roots_outside(part, container, runtime) : finding.detail;
+      if (detail.empty()) continue;
+      append(broken, "; ", detail);
+      std::string line = finding.ok ? own_users : remedy(part);
+      if (std::find(hints.begin(), hints.end(), line) == hints.end())
+        hints.push_back(std::move(line));
     }
-  }
+    if (!broken.empty()) append(causes, "; ", rule.text + " doesn't hold: " + broken);
+  };
+  for (const std::string& words : rules)
+    for (const Rule& rule : parse_rules(words)) examine(rule);
   if (causes.empty()) return;
   ErrorDetails details;
   details.step = "--require";

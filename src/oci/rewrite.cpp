@@ -77,6 +77,14 @@ void refuse_root_injection(const Plan& plan) {
          "name another user, or leave out --inject: --allow-root works without it");
 }
 
+// The image could have anything at that place.
+void refuse_missing_launcher(const Container& container) {
+  for (const Mount& mount : container.mounts)
+    if (mount.destination == injected_launcher) return;
+  refuse("--inject", "the container was started without it, and has no launcher to limit an exec",
+         "start the container again through this door");
+}
+
 Words hook_words(const Options& options) {
   Words words{"stepdown", "hook", "create-runtime"};
   const auto add = [&words](const char* option, const std::string& value) {
@@ -90,10 +98,7 @@ Words hook_words(const Options& options) {
   if (options.allow_root) words.emplace_back("--allow-root");
   if (options.door.unprivileged_ports)
     add("--unprivileged-ports", std::to_string(*options.door.unprivileged_ports));
-  if (options.log_level == LogLevel::debug) add("--log-level", "debug");
-  if (options.log_level == LogLevel::info) add("--log-level", "info");
-  if (options.log_level == LogLevel::error) add("--log-level", "error");
-  if (options.log_json) add("--log-format", "json");
+  add_log_words(words, options);
   if (options.log_file) add("--log-file", *options.log_file);
   return words;
 }
@@ -127,12 +132,14 @@ void rewrite_container(json::Json& config, const Options& options, const Plan& p
   add_hook(config, options, launcher);
 }
 
-void rewrite_process(json::Json& process, const Options& options, const Plan& plan) {
+void rewrite_process(json::Json& process, const Container& container, const Options& options,
+                     const Plan& plan) {
   rewrite_credentials(process, options, plan);
   // --allow-root-exec: the launcher has no hold on root, and its limits are those of the app.
   const bool limits_the_app = options.read_only || options.only_ports || names_policy(options);
-  if (options.door.inject && limits_the_app && plan.identity.uid != root_uid)
-    put_in_front(process, injected_words(options, plan, Injection::exec));
+  if (!options.door.inject || !limits_the_app || plan.identity.uid == root_uid) return;
+  refuse_missing_launcher(container);
+  put_in_front(process, injected_words(options, plan, Injection::exec));
 }
 
 }  // namespace stepdown::oci

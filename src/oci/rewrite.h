@@ -22,17 +22,16 @@ Options with_annotations(const Options& options, const Container& container);
 // Who starts the app, as make_plan takes it: the process of the config, by the hands of the
 // runtime, which can set any id and hand out what is in the bounding set.
 Caller caller_of(const Process& process);
-// `runtimes_port_start` is ip_unprivileged_port_start where the runtime runs: the container's own
-// where it shares the host's network. One of its own begins with 1024 (net/ipv4/af_inet.c).
-Host host_of(const Container& container, std::optional<std::uint32_t> runtimes_port_start);
+// `port_start` is ip_unprivileged_port_start of the network that is there already: the runtime's,
+// or the one that a path names. A new one begins with 1024 (net/ipv4/af_inet.c).
+Host host_of(const Container& container, std::optional<std::uint32_t> port_start);
 
 // The Plan for `process` of this container. --user counts where the process is uid 0
 // (--user-always: everywhere); an image's own user stays, and loses the rest. Without --user and
 // with uid 0, or where the plan needs what the container hasn't got (a low port without
 // NET_BIND_SERVICE): Error.
 Plan plan_of(const Options& options, const Container& container, const Process& process,
-             const AccountFiles& accounts,
-             std::optional<std::uint32_t> runtimes_port_start = std::nullopt);
+             const AccountFiles& accounts, std::optional<std::uint32_t> port_start = std::nullopt);
 
 // The Plan for the process of an exec in a container that runs as its (rewritten) config says. uid
 // 0
@@ -58,8 +57,9 @@ void rewrite_container(json::Json& config, const Options& options, const Plan& p
 
 // The same for the process of an exec: the user, its groups, capabilities, noNewPrivileges, and
 // with --inject what limits the app (not --init, --pretend-root, --own and the like, which are the
-// container's).
-void rewrite_process(json::Json& process, const Options& options, const Plan& plan);
+// container's). Error: the launcher isn't mounted in this container.
+void rewrite_process(json::Json& process, const Container& container, const Options& options,
+                     const Plan& plan);
 
 // The words before the app's own with --inject: the launcher, its options, the user by number,
 // "--".
@@ -71,9 +71,11 @@ std::vector<std::string> injected_words(const Options& options, const Plan& plan
 // given; with none of them --inject isn't needed.
 std::vector<std::string> options_for_the_launcher(const Options& options);
 
-// --require: judged on what the container will be. Error, with exit status 1: what doesn't hold,
-// and what to change, in the words of engines ("docker run --user 1000, USER in the Dockerfile,
-// runAsNonRoot: …").
-void require(const std::vector<std::string>& rules, const Container& container);
+// --require: judged on what the container will be, and on who that is outside a user namespace of
+// its own, as far as the maps of the config and of the `runtime`'s own namespace say (none: ids
+// are there what they are). Error, with exit status 1: what doesn't hold, and what to change, in
+// the words of engines ("docker run --user 1000, USER in the Dockerfile, runAsNonRoot: …").
+void require(const std::vector<std::string>& rules, const Container& container,
+             const IdMaps& runtime = {});
 
 }  // namespace stepdown::oci

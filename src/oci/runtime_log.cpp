@@ -1,11 +1,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
-
 #include "oci/runtime.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
+#include "sys/files.h"
 #include "sys/text.h"
 
 namespace stepdown::oci {
@@ -28,12 +27,8 @@ void append_runtime_log(const RuntimeLog& log, std::string_view message) {
   // O_NONBLOCK: a FIFO that nobody reads must not hold the refusal up.
   const sys::Fd file(::open(
       log.path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644));
-  for (std::size_t at = 0; file && at < line.size();) {
-    const ssize_t written = ::write(file.get(), line.data() + at, line.size() - at);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;  // it is on stderr as well
-    at += static_cast<std::size_t>(written);
-  }
+  // Where that fails, it is on stderr as well.
+  if (file) static_cast<void>(sys::write_all(file.get(), line));
 }
 
 }  // namespace stepdown::oci

@@ -16,6 +16,14 @@ void say(const Log& log, LogLevel level, const std::string& text) {
 
 }  // namespace
 
+Options with_its_volumes(Options options, const Container& container, const Log& log) {
+  if (!container.sandbox || (options.own.empty() && options.door.idmap.empty())) return options;
+  options.own.clear();
+  options.door.idmap.clear();
+  say(log, LogLevel::info, "--own, --idmap: passed over, for this is a pod's sandbox");
+  return options;
+}
+
 VolumeWork::VolumeWork(const Options& options, const Container& container,
                        const std::string& bundle)
     : outside_(look_outside(container, bundle)) {

@@ -12,6 +12,11 @@
 
 namespace stepdown::oci {
 
+// What is left of them for this container: nothing of volumes for a pod's sandbox, which has none
+// of its containers' own. Less, and never more, than what was asked for: whoever starts containers
+// may choose their annotations.
+Options with_its_volumes(Options options, const Container& container, const Log& log);
+
 class VolumeWork {
  public:
   // Before the container is entered: what can be had only outside.

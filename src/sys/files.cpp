@@ -60,11 +60,16 @@ Fd open_procfs(const char* path, int access) {
   return {};
 }
 
-Fd pin(int directory, const char* name, int flags) {
+Fd open_resolving(int directory, const char* path, int flags, std::uint64_t resolve) {
   open_how how{};
-  how.flags = static_cast<std::uint64_t>(flags | O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  return Fd(static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how)));
+  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
+  how.resolve = resolve;
+  return Fd(static_cast<int>(::syscall(SYS_openat2, directory, path, &how, sizeof how)));
+}
+
+Fd pin(int directory, const char* name, int flags) {
+  return open_resolving(directory, name, flags | O_PATH | O_NOFOLLOW,
+                        RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 }
 
 Fd open_for_listing(int directory) {
@@ -77,6 +82,16 @@ bool look(int directory, const char* name, struct statx& status) {
 
 bool look(int fd, struct statx& status) {
   return look_with(fd, "", AT_EMPTY_PATH, status);
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
 }
 
 const dirent64* Listing::next() {

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "sys/fd.h"
 
@@ -22,6 +23,9 @@ struct InodeId {
   friend bool operator==(InodeId, InodeId) = default;
 };
 InodeId inode_of(const struct statx& status);
+
+// openat2(2) with O_CLOEXEC; `resolve`: RESOLVE_….
+Fd open_resolving(int directory, const char* path, int flags, std::uint64_t resolve);
 
 // Opens a file of procfs, for reading or as `access` says (O_RDWR); fails with ENOENT where what is
 // there isn't one: a root filesystem without procfs can have anything at that path, a FIFO or a
@@ -47,6 +51,9 @@ Fd open_for_listing(int directory);
 bool look(int directory, const char* name, struct statx& status);
 // The same of what `fd` has open.
 bool look(int fd, struct statx& status);
+
+// All of `bytes`, however many calls that takes.
+bool write_all(int fd, std::string_view bytes);
 
 // The entries of a directory that is open for reading, but for "." and "..".
 class Listing {

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -60,11 +59,8 @@ RegularFile read_opened(const Fd& fd, const std::string& path, std::size_t limit
 Fd open_in(int root, const std::string& path, int flags) {
   // Somebody renames in there (openat2(2), EAGAIN): who never stops doing so gets an error.
   constexpr int most_tries = 32;
-  open_how how{};
-  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
   for (int tries = 0; tries < most_tries; ++tries) {
-    Fd fd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
+    Fd fd = open_resolving(root, path.c_str(), flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
     if (fd || errno != EAGAIN) return fd;
   }
   return {};

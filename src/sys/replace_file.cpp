@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
@@ -28,18 +27,8 @@ class Draft {
     if (!name_.empty()) ::unlink(name_.c_str());
   }
 
-  void write(std::string_view bytes) const {
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(fd_.get(), bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) throw_errno(path_, "write(2)");
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
-  }
+  [[nodiscard]] int fd() const { return fd_.get(); }
   void publish() {
-    if (::fchmod(fd_.get(), 0644) != 0) throw_errno(path_, "fchmod(2)");
-    // A rename may reach the disk before the bytes do, and leave an empty file after a crash.
-    if (::fsync(fd_.get()) != 0) throw_errno(path_, "fsync(2)");
     if (::rename(name_.c_str(), path_.c_str()) != 0) throw_errno(path_, "rename(2)");
     name_.clear();
   }
@@ -52,14 +41,25 @@ class Draft {
 
 }  // namespace
 
-void replace_file(const std::string& path, std::string_view bytes) {
-  struct stat status {};
+InodeId replace_file(const std::string& path, std::string_view bytes, Replacing how) {
+  const bool anew = how == Replacing::anew;
+  struct stat old {};
+  const bool is_there = ::lstat(path.c_str(), &old) == 0;
+  if (!is_there && !anew) throw_errno(path, "lstat(2)");
   // Root could replace a device, or a link that somebody relies on.
-  if (::lstat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
-    refuse(path, "what is there is no regular file");
+  if (is_there && !S_ISREG(old.st_mode)) refuse(path, "what is there is no regular file");
   Draft draft(path);
-  draft.write(bytes);
+  if (!write_all(draft.fd(), bytes)) throw_errno(path, "write(2)");
+  // The owner first: chown(2) may clear bits of the mode.
+  if (!anew && ::fchown(draft.fd(), old.st_uid, old.st_gid) != 0) throw_errno(path, "fchown(2)");
+  if (::fchmod(draft.fd(), anew ? 0644 : old.st_mode & 07777U) != 0) throw_errno(path, "fchmod(2)");
+  // A rename may reach the disk before the bytes do, and leave an empty file after a crash, which a
+  // bundle doesn't outlive.
+  if (anew && ::fsync(draft.fd()) != 0) throw_errno(path, "fsync(2)");
+  struct stat written {};
+  if (::fstat(draft.fd(), &written) != 0) throw_errno(path, "fstat(2)");
   draft.publish();
+  return {written.st_dev, written.st_ino};
 }
 
 }  // namespace stepdown::sys

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 
 #include "inspect/status_text.h"
 #include "stepdown/error.h"
+#include "sys/files.h"
 
 namespace stepdown::userns {
 
@@ -25,10 +25,8 @@ constexpr const char* mount_hint = "mount procfs on /proc: mount -t proc proc /p
 // Whatever else somebody mounted within /proc is not taken for the kernel's answer
 // (CVE-2025-52881 was a redirected write below /proc).
 sys::Fd open_beneath(int directory, const char* name, int flags) {
-  open_how how{};
-  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS;
-  return sys::Fd(static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how)));
+  return sys::open_resolving(directory, name, flags,
+                             RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS);
 }
 
 sys::Fd open_proc() {

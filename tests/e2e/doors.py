@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -53,7 +54,10 @@ class Doors:
                 layer.mkdir()
             run(["mount", "-t", "overlay", "overlay", "-o", f"lowerdir={path},"
                  f"upperdir={layers['upper']},workdir={layers['work']}", path]).expect_status(0)
-        self.podmans = self.docker = None
+        self.podmans = self.docker = self.rootless_podman = None
+        no_hooks = self.subdirectory("no-hooks")
+        no_hooks.chmod(0o755)
+        self.no_hooks = ("--hooks-dir", no_hooks)
         try:
             self.podmans = Podmans(stepdown, archive, self.subdirectory("podman"))
             self.install(stepdown)
@@ -94,10 +98,62 @@ class Doors:
         path.chmod(0o711)
         return path
 
+    def door_to_crun(self, name, *words):
+        """stepdown-runc for crun, with these options."""
+        script = self.directory / f"door-{name}"
+        script.write_text("#!/bin/sh\nexec /usr/local/bin/stepdown runtime --runtime-path "
+                          f"/usr/bin/crun {shlex.join(words)} -- \"$@\"\n")
+        script.chmod(0o755)
+        return script
+
+    def rootless(self):
+        if self.rootless_podman is None:
+            self.rootless_podman = Rootless(self.podmans.second.pid, self.bundles.root,
+                                            self.subdirectory("rootless"))
+        return self.rootless_podman
+
     def stop(self):
-        for engine in (self.docker, self.podmans):
+        for engine in (self.docker, self.rootless_podman, self.podmans):
             if engine is not None:
                 engine.stop()
+
+
+class Rootless(Podman):
+    """podman of a user without any privilege, under crun."""
+
+    USER = 4000
+    FIRST = 200000  # of the uids that /etc/subuid gives; 1 in its containers is that one
+    FILES = ("bin", "sbin", "lib*", "etc", "data", "usr/lib64", "usr/lib/ld-*", "usr/lib/*/*.so*",
+             *(f"usr/bin/{name}" for name in ("sh", "dash", "cat", "echo", "sleep", "touch",
+                                              "redis-*")))
+
+    def __init__(self, namespaces, root, directory):
+        inside = ("nsenter", f"--mount=/proc/{namespaces}/ns/mnt")
+        for name, line in (("passwd", f"owner:x:{self.USER}:{self.USER}::{directory}:/bin/sh"),
+                           ("group", f"owner:x:{self.USER}:"),
+                           ("subuid", f"owner:{self.FIRST}:65536"),
+                           ("subgid", f"owner:{self.FIRST}:65536")):
+            run([*inside, "sh", "-ec", f"echo {line} >> /etc/{name}"]).expect_status(0)
+        os.chown(directory, self.USER, self.USER)
+        super().__init__("crun", "", directory, (
+            *inside, "setpriv", f"--reuid={self.USER}", f"--regid={self.USER}", "--clear-groups",
+            "env", "-i", f"HOME={directory}", f"XDG_RUNTIME_DIR={directory}",
+            f"PATH={os.environ['PATH']}"))
+        self.command = (*self.command, "--storage-driver", "overlay",
+                        "--runtime-flag", "cgroup-manager=disabled")
+        self.RUN = without_volumes(self.RUN)
+        self.log = directory / "stepdown.log"
+        # What the claims need of it: the whole takes seconds.
+        archive = directory / "root.tar"
+        files = [path.relative_to(root) for pattern in self.FILES for path in root.glob(pattern)]
+        run(["tar", "--create", "--file", archive, "--directory", root, *files]).expect_status(0)
+        self.docker("import", archive, ROOT, timeout=120).expect_status(0)
+
+    def outside(self, uid):
+        return self.FIRST + uid - 1
+
+    def stop(self):
+        self.docker("rm", "-a", "-f", "-t", "0", "-v")
 
 
 def without_volumes(words):
@@ -122,11 +178,11 @@ def expect_unprivileged(status, uid=APP, gid=APP, kept=NOTHING):
     expect(status.no_new_privs, f"{who}: no_new_privs is not set")
 
 
-def expect_all_unprivileged(root):
-    """Every thread of every process from there on."""
+def expect_all_unprivileged(root, uid=APP):
+    """Every thread of every process from there on; `uid` is the group's number as well."""
     for pid in process_tree(root):
         for thread in threads_of(pid):
-            expect_unprivileged(thread)
+            expect_unprivileged(thread, uid, uid)
 
 
 def owner(path):
@@ -415,6 +471,56 @@ def the_compose_example_says_what_docker_can_do(doors):
             expect_equal("health check", store.exec(*test[1:]).expect_status(0).out, "PONG\n")
 
 
+OPTIONS = {
+    "init": ("--init",),
+    "read-only with a tmpfs": ("--read-only", "--tmpfs", "/tmp"),
+    "root by name": ("--user", "root"),
+    "more capabilities": ("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"),
+    "another group": ("--group-add", "4711"),
+    "the host's processes": ("--pid", "host"),
+    "a terminal": ("-t",),
+}
+
+
+@claim.for_each(**{name: (flags,) for name, flags in OPTIONS.items()})
+def docker_runs_flags_take_nothing_of_it_back(doors, flags):
+    shown = doors.docker.run("--runtime", "stepdown", *flags, ROOT, *SHOW).expect_status(0)
+    expect_unprivileged(Status.parse(shown.out))
+
+
+@claim
+def a_restarted_container_passes_the_door_again_and_a_committed_one_has_no_trace_of_it(doors):
+    docker, image = doors.docker, "stepdown-e2e/committed"
+    with volume_of(doors) as data, docker.running(
+            "--runtime", "stepdown-legacy", "-v", f"{data}:/data", ROOT, "sleep", "300") as app:
+        docker.docker("restart", "-t", "0", app.name).expect_status(0)
+        expect_all_unprivileged(app.pid())
+        expect_unprivileged(Status.parse(app.exec(*SHOW).expect_status(0).out))
+        docker.docker("commit", app.name, image).expect_status(0)
+        shown = docker.docker("inspect", "--format", "{{.Config.User}} {{json .Config.Entrypoint}} "
+                              "{{json .Config.Cmd}}", image).expect_status(0)
+        expect_equal("the image", shown.out, ' null ["sleep","300"]\n')
+        # Upon the empty file that the mount has left.
+        shown = docker.run("--runtime", "stepdown-legacy", "-v", f"{data}:/data", image, "id", "-u")
+        expect_equal("uid, as it is told", shown.expect_status(0).out, "0\n")
+
+
+@claim
+def a_port_80_that_docker_publishes_is_served_by_the_app(doors):
+    docker = doors.docker
+    bring_loopback_up()
+    docker.docker("network", "create", "published").expect_status(0)
+    try:
+        docker.docker("run", "-d", "--name", "published", "--network", "published",
+                      "-p", "127.0.0.1:80:80", "--runtime", "stepdown", ROOT, "redis-server",
+                      "--port", "80", "--protected-mode", "no").expect_status(0)
+        expect(wait_until("an answer", redis_answers, PATIENCE), "no answer")
+        expect_all_unprivileged(Container(docker, "published").pid())
+    finally:
+        docker.docker("rm", "-f", "published")
+        docker.docker("network", "rm", "published")
+
+
 # --- podman: precreate and hooks.d --------------------------------------------------------------
 
 
@@ -432,14 +538,31 @@ def podman_serves_port_80_as_the_app_on_a_volume_that_was_roots(doors, runtime):
         expect_data_kept(data)
 
 
+@claim
+def podman_reads_the_hooks_of_etc_only_where_containers_conf_says_so(doors):
+    """README says both."""
+    podman = doors.podmans["crun"]
+    shown = podman.run(ROOT, "id", "-u").expect_status(0)
+    expect_equal("uid with the containers.conf of oci/", shown.out, f"{APP}\n")
+    empty = doors.directory / "empty.conf"
+    empty.touch()
+    plain = WithFlags(podman)
+    plain.podman.command = ("env", f"CONTAINERS_CONF={empty}", *podman.command)
+    shown = plain.run(ROOT, "id", "-u").expect_status(0)
+    expect_equal("uid without it", shown.out, "0\n")
+
+
 @claim.for_each(**RUNTIMES)
-def without_the_door_podman_exec_is_root_in_name_alone(doors, runtime):
+def without_the_door_podman_exec_is_root_in_name_alone_unless_privileged(doors, runtime):
     """podman looks its user up in the image, not in the config; it has no capabilities to give."""
     with doors.podmans[runtime].running(ROOT, "sleep", "300") as container:
         shown = Status.parse(container.exec(*SHOW).expect_status(0).out)
         expect_equal("uids", shown.uids, (0,) * 4)
         for name in SET_NAMES:
             expect_equal(name, shown.capabilities[name], NOTHING)
+        shown = Status.parse(doors.podmans[runtime].docker(
+            "exec", "--privileged", container.name, *SHOW).expect_status(0).out)
+        expect(shown.capabilities["CapEff"] != NOTHING, "README of oci/ says otherwise")
 
 
 @claim
@@ -458,7 +581,7 @@ class WithFlags:
     """That podman, with more global flags."""
 
     def __init__(self, podman, *flags):
-        self.podman = Podman.__new__(Podman)
+        self.podman = object.__new__(type(podman))
         self.podman.__dict__.update(podman.__dict__)
         self.podman.command = (*podman.command, *flags)
 
@@ -479,15 +602,19 @@ def podman_refuses_root_and_the_log_says_why(doors, runtime):
     expect_equal("uid", other.out, "4711\n")
 
 
-@claim
-def podman_plays_the_pod_example(doors):
-    podman = doors.podmans["runc"]
+@claim.for_each(**RUNTIMES, **{"crun, behind the door": ("crun", True)})
+def podman_plays_the_pod_example(doors, runtime, behind_the_door=False):
+    # `kube play` has no --cgroups=disabled.
+    flags = ("--runtime-flag", "cgroup-manager=disabled") if runtime == "crun" else ()
+    if behind_the_door:
+        flags += (*HOOKS_ALONE, "--runtime", doors.door_to_crun("pod", "--profile",
+                                                                "/etc/stepdown/runtime.toml"))
+    podman = WithFlags(doors.podmans[runtime], *flags)
     (pod,) = yaml.safe_load_all((OCI / "pod.yaml").read_text())
     expect_equal("image", pod["spec"]["containers"][0]["image"], REDIS)
     # podman itself hands an empty new volume over: this one has been root's before.
-    no_hooks = ("--hooks-dir", doors.subdirectory("no-hooks"))
-    WithFlags(podman, *no_hooks).run("-v", "store:/data", ROOT, "touch",
-                                     "/data/left").expect_status(0)
+    WithFlags(doors.podmans["runc"], *doors.no_hooks).run(
+        "-v", "store:/data", ROOT, "touch", "/data/left").expect_status(0)
     path = podman.docker("volume", "inspect", "--format", "{{.Mountpoint}}", "store")
     data = pathlib.Path(path.expect_status(0).out.strip())
     expect_equal("owner at first", (owner(data), owner(data / "left")), ((0, 0), (0, 0)))
@@ -499,18 +626,25 @@ def podman_plays_the_pod_example(doors):
         expect_all_unprivileged(store.pid())
         expect_equal("owner of what was in it", owner(data / "left"), (APP, APP))
         expect_data_kept(data)
+        # The pod's own first process isn't root either.
+        shown = podman.docker("ps", "--filter", "name=infra", "--format", "{{.Pid}}")
+        expect_all_unprivileged(int(shown.expect_status(0).out))
+        if behind_the_door:
+            shown = podman.docker("exec", "--privileged", "-u", "0", store.name, *SHOW)
+            expect_unprivileged(Status.parse(shown.expect_status(0).out))
     finally:
         podman.docker("kube", "down", OCI / "pod.yaml")
         podman.docker("volume", "rm", "-f", "store")
 
 
 @contextlib.contextmanager
-def hooks_of(doors, *words):
+def hooks_of(doors, *words, log=LOG):
     """The flags for a directory with a precreate hook alone, with these options."""
     directory = doors.subdirectory(f"hooks{next(doors.docker.numbers)}")
+    directory.chmod(0o755)  # for a podman that isn't root's
     text = json.loads((OCI / "podman/hooks.d/stepdown-precreate.json").read_text())
     text["hook"]["args"] = ["stepdown", "hook", "precreate", "--user", f"{APP}:{APP}",
-                            "--log-file", str(LOG), *words]
+                            "--log-file", str(log), *words]
     (directory / "precreate.json").write_text(json.dumps(text))
     yield "--hooks-dir", directory
 
@@ -552,6 +686,89 @@ def what_podmans_precreate_refuses_is_in_the_log(doors, runtime):
         expect(refusal.status != 0 and "it ran" not in refusal.out, f"it ran\n{refusal}")
         expect("seccomp" in logged_since(position), f"{LOG} does not say why\n{refusal}")
         podman.run(ROOT, "true").expect_status(0)
+
+
+# --- user namespaces ------------------------------------------------------------------------------
+
+
+IDS = ("--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536")
+
+
+@claim.for_each(**RUNTIMES)
+def a_volume_is_handed_over_to_a_user_of_a_user_namespace(doors, runtime):
+    with hooks_of(doors, "--own", "/data", "--require", "restricted,user-namespace") as flags, \
+            volume_of(doors) as data:
+        podman = WithFlags(doors.podmans[runtime], *flags)
+        with podman.running(*IDS, "-v", f"{data}:/data", ROOT, *SERVER) as store:
+            expect(store.ask(redis_answers, PATIENCE), "no answer")
+            expect_all_unprivileged(store.pid(), 100000 + APP)
+            expect_equal("owner of what was in it", owner(data / "left"), (100000 + APP,) * 2)
+
+
+@claim.for_each(**RUNTIMES)
+def a_volume_is_idmapped_for_a_user_of_a_user_namespace(doors, runtime):
+    with hooks_of(doors, "--idmap", "/data", "--idmap-only") as flags, \
+            volume_of(doors, 4242, 4343) as data:
+        podman = WithFlags(doors.podmans[runtime], *flags)
+        shown = podman.run(*IDS, "-v", f"{data}:/data", ROOT, "sh", "-ec",
+                           "touch /data/new; stat -c %u:%g /data/left /data/new")
+        expect_equal("owners in there", shown.expect_status(0).out, f"{APP}:{APP}\n" * 2)
+        for path in data, data / "left", data / "new":
+            expect_equal(f"owner of {path.name} out here", owner(path), (4242, 4343))
+
+
+# --- podman without root --------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def volume_of_the_user(podman):
+    with podman.directory_of(podman.USER, podman.USER) as path:
+        (path / "left").write_text("by them")
+        os.chown(path / "left", podman.USER, podman.USER)
+        yield path
+
+
+@claim
+def rootless_podman_serves_port_80_as_the_app_on_the_users_volume(doors):
+    podman = doors.rootless()
+    app = podman.outside(APP)
+    with hooks_of(doors, "--own", "/data", "--require", "restricted", log=podman.log) as flags, \
+            volume_of_the_user(podman) as data:
+        with WithFlags(podman, *flags).running("-v", f"{data}:/data", ROOT, *SERVER) as store:
+            expect(store.ask(redis_answers, PATIENCE), "no answer")
+            expect_all_unprivileged(store.pid(), app)
+            for path in data, data / "left", data / "appendonlydir":
+                expect_equal(f"owner of {path.name}", owner(path), (app, app))
+
+
+@claim
+def rootless_podman_has_no_idmapped_volume_and_says_so(doors):
+    podman = doors.rootless()
+    with volume_of_the_user(podman) as data:
+        words = ("--idmap", "/data", "--idmap-root")
+        with hooks_of(doors, *words, "--idmap-only", log=podman.log) as flags:
+            refusal = WithFlags(podman, *flags).run("-v", f"{data}:/data", ROOT, "echo", "it ran")
+            expect(refusal.status != 0 and "it ran" not in refusal.out, f"it ran\n{refusal}")
+        expect("--idmap-only" in podman.log.read_text(), f"{podman.log} does not say why")
+        expect_equal("owner", owner(data), (podman.USER,) * 2)
+        with hooks_of(doors, *words, log=podman.log) as flags:
+            WithFlags(podman, *flags).run("-v", f"{data}:/data", ROOT, "touch",
+                                          "/data/new").expect_status(0)
+        expect_equal("owner after a walk", owner(data), (podman.outside(APP),) * 2)
+
+
+@claim
+def rootless_podman_exec_is_as_unprivileged_with_the_runtime_door(doors):
+    podman = doors.rootless()
+    door = doors.door_to_crun("rootless", "--user", f"{APP}:{APP}", "--own", "/data", "--require",
+                              "restricted", "--log-file", str(podman.log))
+    podman = WithFlags(podman, *doors.no_hooks, "--runtime", door)
+    with volume_of_the_user(podman) as data, \
+            podman.running("-v", f"{data}:/data", ROOT, "sleep", "300") as container:
+        expect_all_unprivileged(container.pid(), podman.outside(APP))
+        for flags in (), ("--privileged", "-u", "0"):
+            shown = podman.docker("exec", *flags, container.name, *SHOW).expect_status(0)
+            expect_unprivileged(Status.parse(shown.out))
 
 
 # --- runc and crun themselves -------------------------------------------------------------------

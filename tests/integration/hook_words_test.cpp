@@ -1,4 +1,7 @@
 // The words of `stepdown hook`, and what belongs to no other command.
+#include <sys/mount.h>
+#include <sys/stat.h>
+
 #include "door_world.h"
 
 namespace stepdown::world {
@@ -149,6 +152,26 @@ TEST_F(HookWords, OfTheDoctorTellEveryProblemAndItsRemedy) {
         "/srv/hooks/a.json: hook.path: /srv/none can't be found", "/srv/hooks/a.json: when: empty"})
     EXPECT_THAT(outcome.out, HasSubstr(text));
   EXPECT_EQ(outcome.out.find('\x1b'), std::string::npos);
+}
+
+// podman and CRI-O read the same directories, and only one of them knows the stage.
+TEST_F(HookWords, OfTheDoctorTellWhereCrioReadsWhatIsPodmans) {
+  const std::string hooks = "/srv/containers/oci/hooks.d";
+  world_.file(hooks + "/a.json",
+              R"({"version": "1.0.0", "hook": {"path": "/srv/bin/stepdown", "timeout": 9,
+                  "args": ["stepdown", "hook", "precreate", "--log-file", "/l"], "env": ["A=b"]},
+                  "when": {"always": true}, "stages": ["precreate"]})",
+              0, 0, 0644);
+  Start start = as_host({"hook", "doctor", hooks});
+  for (const bool crio : {false, true}) {
+    start.prepare = [crio] {
+      if (::mount("tmpfs", "/etc", "tmpfs", 0, "mode=0755") != 0) ::_exit(99);
+      if (crio && ::mkdir("/etc/crio", 0755) != 0) ::_exit(99);
+    };
+    const Outcome outcome = world_.run(start);
+    EXPECT_EQ(outcome.status, crio ? 1 : 0) << outcome.err;
+    EXPECT_EQ(outcome.out.find("CRI-O") != std::string::npos, crio) << outcome.out;
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 #include <sstream>
 
 #include "oci/files.h"
+#include "oci/port_start.h"
 #include "stepdown/error.h"
 
 namespace stepdown::oci {
@@ -227,7 +229,11 @@ TEST_F(OciFiles, ReplacesWhatALinkLeadsToAndNotTheLink) {
 TEST_F(OciFiles, LeavesADocumentAloneWhereTheNewOneCantBeWritten) {
   const fs::path path = in_bundle("config.json");
   write(path, "old");
-  EXPECT_ANY_THROW(replace_document(path, json::Json("no UTF-8: \xff")));
+  EXPECT_THAT(refusal([&] {
+                replace_document(path, json::Json("no UTF-8: \xff"));
+                return 0;
+              }),
+              AllOf(StartsWith(path.string() + ": "), HasSubstr("isn't UTF-8")));
   EXPECT_EQ(text_of(path), "old");
   const auto count = std::distance(fs::directory_iterator(in_bundle("")), fs::directory_iterator());
   EXPECT_EQ(count, 3) << "rootfs, secret, config.json, and nothing unfinished";
@@ -302,6 +308,46 @@ TEST(OciProcess, BecomesUndumpable) {
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
+}
+
+// In a network namespace of its own, whose ports begin at `start`; 0 where `holds` says so.
+template <typename Claim>
+int in_a_network(const char* start, const Claim& holds) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    bool made = ::unshare(CLONE_NEWNET) == 0;
+    std::ofstream("/proc/sys/net/ipv4/ip_unprivileged_port_start") << start;
+    try {
+      ::_exit(made && holds() ? 0 : 1);
+    } catch (const std::exception&) {
+      ::_exit(2);
+    }
+  }
+  int status = -1;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return status;
+}
+
+TEST(OciProcess, LooksIntoAnotherNetworkAndComesBack) {
+  const std::string parents = "/proc/" + std::to_string(::getpid()) + "/ns/net";
+  const std::optional<std::uint32_t> start = own_port_start();
+  EXPECT_EQ(in_a_network("77",
+                         [&] {
+                           const bool looked = port_start_in(parents) == start && start != 77U;
+                           const bool nowhere =
+                               !port_start_in("/nowhere") && !port_start_in("/proc/self/ns/uts");
+                           return looked && nowhere && port_start_in({}) == 77U;
+                         }),
+            0);
+}
+
+TEST(OciProcess, LowersThePortStartOfANetworkAndNeverRaisesIt) {
+  const auto set = [](std::uint32_t first) {
+    PortStart().set(first);
+    return own_port_start();
+  };
+  EXPECT_EQ(in_a_network("1024", [&] { return set(80) == 80U && set(443) == 80U; }), 0);
+  EXPECT_EQ(in_a_network("0", [&] { return set(80) == 0U; }), 0);
 }
 
 TEST(OciProcess, KnowsItsOwnPortStart) {

@@ -1,5 +1,6 @@
 // The hooks themselves: what they read, what they refuse, and what they leave alone; with the real
 // runc and crun, and by themselves with a state on stdin.
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "bundle_world.h"
@@ -118,6 +119,53 @@ TEST(OciHooks, KnowThatTheConfigsSysctlsComeLater) {
   });
 }
 
+class OciSandbox : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Of, OciSandbox,
+                         testing::Values("io.kubernetes.cri.container-type",
+                                         "io.kubernetes.cri-o.ContainerType"),
+                         [](const auto& key) {
+                           return std::string(key.param).find("cri-o") == std::string::npos
+                                      ? "Containerd"
+                                      : "Crio";
+                         });
+
+// A pod's first container has none of its volumes; whoever says so of another gets less for it.
+TEST_P(OciSandbox, HasNoVolumesToHandOver) {
+  in_a_bundle([](Bundle& bundle, const std::string& top) {
+    const auto says = [](const std::string& type) {
+      return [type](Json& config) { config["annotations"][GetParam()] = type; };
+    };
+    Start start{.hooks = {create_runtime({"--own", "/data", "--idmap", "/more", "--log-level",
+                                          "info", "--log-file", top + "/log"}),
+                          create_container({"--own", "/data"})},
+                .change = says("sandbox")};
+    Outcome outcome = bundle.run(start);
+    EXPECT_TRUE(outcome.app_ran()) << testing::PrintToString(outcome);
+    EXPECT_THAT(text_of(top + "/log"), HasSubstr("a pod's sandbox"));
+    start.user_namespace = true;
+    EXPECT_TRUE(bundle.run(start).app_ran());
+    start.user_namespace = false;
+    start.change = says("container");
+    expect_refused(bundle.run(start), "has no volume there");
+
+    const std::string volume = bundle.volume("volume");
+    start.volumes = {{"/data", volume}, {"/more", bundle.volume("more")}};
+    start.change = says("sandbox");
+    EXPECT_TRUE(bundle.run(start).app_ran());
+    EXPECT_EQ(owner_of(volume), keeper);
+  });
+}
+
+TEST_P(OciSandbox, KeepsTheRules) {
+  in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
+    expect_refused(
+        bundle.run({.hooks = {create_runtime({"--own", "/data", "--require", "non-root"})},
+                    .user = ownership_world::root,
+                    .change = [](Json& config) { config["annotations"][GetParam()] = "sandbox"; }}),
+        "non-root doesn't hold");
+  });
+}
+
 TEST(OciHooks, RefuseWhatTheyCanNotCarryOut) {
   in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
     for (const Words& words : {Words{"--port", "80"}, Words{"--keep-cap", "CHOWN"},
@@ -193,6 +241,65 @@ TEST(OciHooks, NeverTakeTheHostsMountsForTheContainers) {
             .status,
         0);
     EXPECT_EQ(owner_of(volume), app);
+  });
+}
+
+// Another file than the runtime reads there might answer.
+TEST(OciHooks, ReadNoConfigThatAProcessHasOpen) {
+  in_a_bundle([](Bundle& bundle, const std::string& top) {
+    const std::string volume = bundle.volume("volume");
+    ownership_world::bind_mount(volume, directory(bundle.root() + "/data"));
+    bundle.write_config({.hooks = {}, .volumes = {{"/data", volume}}});
+    const std::string name = bundle.directory_of_bundle() + "/config.json";
+    const std::string real = top + "/real.json";
+    std::filesystem::rename(name, real);
+    const Sleeper apart(CLONE_NEWNS);
+    constexpr int held = 7;
+    const auto hold = [&real] {
+      const Fd file(::open(real.c_str(), O_RDONLY | O_CLOEXEC));
+      must(::dup2(file.get(), held) == held, "dup2");
+    };
+    const auto outcome_with = [&](const std::string& target, const Words& words) {
+      std::filesystem::remove(name);
+      ownership_world::symbolic_link(target, name);
+      return hook_with(bundle, top, words, state_of(bundle, apart.pid()), hold);
+    };
+    for (const Words& words : {Words{"create-container", "--require", "non-root"},
+                               Words{"create-runtime", "--own", "/data"}}) {
+      for (const std::string& target :
+           {"/proc/self/fd/" + std::to_string(held), "/proc/self/root" + real,
+            "/proc/" + apart.pid() + "/root" + real}) {
+        const Outcome outcome = outcome_with(target, words);
+        EXPECT_EQ(outcome.status, 125) << target;
+        EXPECT_THAT(outcome.said, HasSubstr("leads through /proc"));
+        EXPECT_EQ(owner_of(volume), keeper);
+      }
+      EXPECT_EQ(outcome_with(real, words).status, 0);
+    }
+    EXPECT_EQ(owner_of(volume), app);
+  });
+}
+
+// As a rootless podman does, whose container's uid 1000 may well be its user, and 0 in between.
+TEST(OciHooks, KnowWhoseRootAMapMeans) {
+  in_a_bundle([](Bundle& bundle, const std::string& top) {
+    Start start{.hooks = {}, .user_namespace = true, .change = [](Json& config) {
+                  const Json map =
+                      Json::array({{{"containerID", raw(app.uid)}, {"hostID", 0}, {"size", 1}}});
+                  config["linux"]["uidMappings"] = map;
+                }};
+    bundle.write_config(start);
+    const Words words = {"create-runtime", "--require", "non-root"};
+    const Outcome outcome = hook_with(bundle, top, words, state_of(bundle, "1"));
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.said, HasSubstr("uid 1000 is 0 outside its user namespace"));
+    const auto as_rootless = [] {
+      ownership_world::become(keeper);
+      must(::prctl(PR_SET_DUMPABLE, 1) == 0, "prctl");
+      must(::unshare(CLONE_NEWUSER) == 0, "unshare");
+      write_text("/proc/self/uid_map", "0 " + std::to_string(raw(keeper.uid)) + " 1");
+    };
+    EXPECT_EQ(hook_with(bundle, top, words, state_of(bundle, "1"), as_rootless).status, 0);
   });
 }
 

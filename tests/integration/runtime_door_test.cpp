@@ -1,4 +1,11 @@
 // `stepdown runtime` in front of the real runc.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
 #include "door_world.h"
 
 namespace stepdown::world {
@@ -103,6 +110,82 @@ TEST_F(RuntimeDoor, PassesTheWholeLifeOfAContainerThrough) {
   EXPECT_EQ(door({}, {"kill", id_, "KILL"}).status, 0);
   EXPECT_EQ(door({}, {"delete", "--force", id_}).status, 0);
   EXPECT_NE(door({}, {"state", id_}).status, 0);
+}
+
+// ---- a pod's network ----
+
+// A network namespace of its own, as an engine makes one for a pod, with this
+// ip_unprivileged_port_start.
+class Network {
+ public:
+  explicit Network(const std::string& start) {
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      const bool made = unshare(CLONE_NEWNET) == 0;
+      const int file = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY);
+      const bool written = write(file, start.data(), start.size()) > 0;
+      if (made && written) static_cast<void>(!write(ends[1], "", 1));
+      close(ends[1]);
+      pause();
+    }
+    close(ends[1]);
+    char ready = 1;
+    EXPECT_EQ(read(ends[0], &ready, 1), 1);
+    close(ends[0]);
+  }
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+  ~Network() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  [[nodiscard]] std::string path() const { return "/proc/" + std::to_string(pid_) + "/ns/net"; }
+
+ private:
+  pid_t pid_ = 0;
+};
+
+void join(Json& config, const Network& network) {
+  for (Json& entry : config["linux"]["namespaces"])
+    if (entry["type"] == "network") entry["path"] = network.path();
+}
+
+TEST_F(RuntimeDoor, NeedsNoCapabilityWhereThePodsNetworkAsksForNone) {
+  const Network pod("0");
+  join(config_, pod);
+  config_["process"]["args"] = Words{"/probe", "+tcp=80"};
+  const Report kept_nothing = run_container({"--user", "app", "--port", "80"}).app();
+  expect_app(kept_nothing);
+  EXPECT_EQ(kept_nothing.result("+tcp=80"), "ok");
+  // As Kubernetes' "drop: [ALL]" leaves it.
+  config_["process"]["capabilities"] = Json::object();
+  const Report had_nothing = run_container({"--user", "app", "--port", "80"}).app();
+  expect_app(had_nothing);
+  EXPECT_EQ(had_nothing.result("+tcp=80"), "ok");
+}
+
+TEST_F(RuntimeDoor, KeepsTheCapabilityWhereThePodsNetworkAsksForIt) {
+  const Network pod("1024");
+  join(config_, pod);
+  config_["process"]["args"] = Words{"/probe", "+tcp=80"};
+  const Report app = run_container({"--user", "app", "--port", "80"}).app();
+  expect_app(app, caps_named({"net_bind_service"}));
+  EXPECT_EQ(app.result("+tcp=80"), "ok");
+  config_["process"]["capabilities"] = Json::object();
+  const Outcome outcome = run_container({"--user", "app", "--port", "80"});
+  EXPECT_FALSE(outcome.app_ran());
+  EXPECT_TRUE(outcome.says("--port 80: ")) << outcome.err;
+}
+
+TEST_F(RuntimeDoor, AssumesThatANetworkItCanNotJoinAsksForTheCapability) {
+  config_["linux"]["namespaces"].back()["path"] = "/srv/bundle/config.json";
+  ASSERT_EQ(config_["linux"]["namespaces"].back()["type"], "network");
+  config_["process"]["capabilities"] = Json::object();
+  const Outcome outcome = run_container({"--user", "app", "--port", "80"});
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_TRUE(outcome.says("--port 80: ")) << outcome.err;
 }
 
 // ---- policy ----

@@ -166,6 +166,35 @@ TEST_F(RuntimeDoorWords, ThatSayWhoAreTakenOutOfAnExec) {
   EXPECT_EQ(process["noNewPrivileges"], true);
 }
 
+TEST_F(RuntimeDoorWords, ThatNoConfigCanSayAreRefused) {
+  write_config();
+  const std::string path = std::string(bundle) + "/config.json";
+  const std::string before = change_stamp(path);
+  const Outcome outcome = create({}, {"--user", "app", "--env", "A=\xff"});
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(outcome.says("/srv/bundle/config.json: a word isn't UTF-8")) << outcome.err;
+  EXPECT_FALSE(outcome.says("json.exception")) << outcome.err;
+  EXPECT_EQ(change_stamp(path), before);
+}
+
+TEST_F(RuntimeDoorWords, OfAnExecPassNoLauncherThatTheDoorDidNotMount) {
+  config_["process"]["user"] = {{"uid", 1500}, {"gid", 1501}};
+  write_config();
+  answer_state();
+  const Words limited{"--user", "app", "--inject", "--read-only"};
+  const Outcome outcome = to_fake({"exec", "c", "/probe"}, limited);
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(outcome.says("--inject: the container was started without it")) << outcome.err;
+  EXPECT_TRUE(outcome.says("start the container again")) << outcome.err;
+  // What limits nothing needs no launcher.
+  EXPECT_EQ(to_fake({"exec", "c", "/probe"}, {"--user", "app", "--inject", "--init"}).status, 0);
+  config_["mounts"].push_back({{"destination", "/.stepdown"}, {"source", "/usr/bin/stepdown"}});
+  write_config();
+  EXPECT_THAT(to_fake({"exec", "c", "/probe"}, limited).out, HasSubstr("/.stepdown"));
+}
+
 TEST_F(RuntimeDoorWords, ThatNoProcessFileCanSayAreRefused) {
   config_["process"]["user"] = {{"uid", 1500}, {"gid", 1501}};
   write_config();

@@ -136,6 +136,19 @@ TEST(HookFile, MayServePodmansStageButNotForCrio) {
               ElementsAre(AllOf(HasSubstr("stages[0]"), HasSubstr("CRI-O"))));
 }
 
+TEST(HookFile, MayServePodmansStageWhereCrioIsNot) {
+  Json document = good();
+  document["stages"] = {"precreate"};
+  document["hook"]["args"][2] = "precreate";
+  for (const char* directory : {"/etc", "/usr/share"}) {
+    const std::string shared = std::string(directory) + "/containers/oci/hooks.d/x.json";
+    EXPECT_THAT(told(document, shared), IsEmpty());
+    EXPECT_THAT(lines(examine_hook_text(shared, document.dump(), true)),
+                ElementsAre(AllOf(HasSubstr("stages[0]"), HasSubstr("CRI-O"))));
+  }
+  EXPECT_THAT(lines(examine_hook_text("/etc/podman/x.json", document.dump(), true)), IsEmpty());
+}
+
 TEST(HookFile, ThatIsNoJsonSaysWhere) {
   const auto problems = examine_hook_text("/h/x.json", "{\"version\": \"1.0.0\",\n \"hook\": }");
   ASSERT_EQ(problems.size(), 1U);

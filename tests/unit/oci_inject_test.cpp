@@ -210,7 +210,7 @@ TEST(InjectedExec, GetsTheLauncherOnlyForLimits) {
     const Container running = container_of(rewritten(sample("docker.json"), asked));
     Json process = sample("docker.json")["process"];
     const Plan plan = plan_of_exec(asked, running, test::process_of(process), accounts());
-    rewrite_process(process, asked, plan);
+    rewrite_process(process, running, asked, plan);
     return arguments(process);
   };
   EXPECT_EQ(carried_out().front(), "nginx");
@@ -218,6 +218,23 @@ TEST(InjectedExec, GetsTheLauncherOnlyForLimits) {
   EXPECT_EQ(carried_out().front(), injected_launcher);
   asked.door.allow_root_exec = true;
   EXPECT_EQ(carried_out().front(), "nginx");
+}
+
+TEST(InjectedExec, IsRefusedWhereTheContainerHasNoLauncher) {
+  Options asked = injecting();
+  asked.read_only = true;
+  Json config = rewritten(sample("docker.json"), options("app"));
+  // Of an image, or a volume, that only looks alike.
+  config["mounts"].push_back({{"destination", "/.stepdown/x"}, {"type", "tmpfs"}});
+  const Container running = container_of(config);
+  Json process = sample("docker.json")["process"];
+  const Plan plan = plan_of_exec(asked, running, test::process_of(process), accounts());
+  EXPECT_THAT(refusal([&] {
+                rewrite_process(process, running, asked, plan);
+                return 0;
+              }),
+              AllOf(StartsWith("--inject: the container was started without it"),
+                    HasSubstr("start the container again")));
 }
 
 // ---- without --inject ----

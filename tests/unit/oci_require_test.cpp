@@ -75,7 +75,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Broken{"no-root-group", "gid 0", "--user 1000:1000", "runAsGroup: 1000"},
                     Broken{"no-capabilities", "cap_chown", "--cap-drop ALL", "drop: [ALL]"},
                     Broken{"only-capability=NET_BIND_SERVICE", "cap_chown",
-                           "--cap-drop ALL --cap-add NET_BIND_SERVICE", "add: [NET_BIND_SERVICE]"},
+                           "--cap-drop ALL, at most with --cap-add NET_BIND_SERVICE",
+                           "drop: [ALL], at most with add: [NET_BIND_SERVICE]"},
                     Broken{"no-new-privs", "not set", "--security-opt no-new-privileges",
                            "allowPrivilegeEscalation: false"},
                     Broken{"seccomp", "no seccomp filter", "seccomp=unconfined", "RuntimeDefault"},
@@ -98,6 +99,70 @@ TEST(Require, SaysEachRemedyOnce) {
   const std::size_t first = text.find("runAsUser");
   EXPECT_NE(first, std::string::npos);
   EXPECT_EQ(text.find("runAsUser", first + 1), std::string::npos);
+}
+
+TEST(Require, NamesTheRemediesOfWhatFailsAlone) {
+  Json config = rewritten(docker(), options("app"));
+  config["process"]["noNewPrivileges"] = false;
+  config["process"]["capabilities"]["bounding"] = Json::array();
+  EXPECT_THAT(refusal({"restricted"}, config),
+              AllOf(HasSubstr("restricted doesn't hold: no_new_privs is not set\n"),
+                    HasSubstr("allowPrivilegeEscalation"), Not(HasSubstr("runAsUser")),
+                    Not(HasSubstr("--cap-drop")), Not(HasSubstr("seccompProfile"))));
+}
+
+// ---- in a user namespace ----
+
+// The container's uid 1000 and gid 1001 are others outside.
+Json mapped_to(std::uint32_t uid, std::uint32_t gid) {
+  Json config = rewritten(docker(), options("1000:1001"));
+  const auto map = [](std::uint32_t inside, std::uint32_t outside) {
+    return Json::array({{{"containerID", inside}, {"hostID", outside}, {"size", 1}}});
+  };
+  config["linux"]["namespaces"].push_back({{"type", "user"}});
+  config["linux"]["uidMappings"] = map(1000, uid);
+  config["linux"]["gidMappings"] = map(1001, gid);
+  return config;
+}
+
+TEST(Require, SeesARootThatHasAnotherNumberInside) {
+  for (const char* rule : {"non-root", "restricted"})
+    EXPECT_THAT(refusal({rule}, mapped_to(0, 5001)),
+                AllOf(HasSubstr(std::string(rule) +
+                                " doesn't hold: uid 1000 is 0 outside its user namespace\n"),
+                      HasSubstr("--userns=auto"), Not(HasSubstr("runAsUser"))));
+  EXPECT_THAT(refusal({"no-root-group"}, mapped_to(5000, 0)),
+              HasSubstr("gid 1001 is 0 outside its user namespace"));
+  require({"restricted,no-root-group"}, container_of(mapped_to(5000, 5001)));
+  // A number is the container's own.
+  require({"uid=1000,gid=1001"}, container_of(mapped_to(0, 0)));
+}
+
+TEST(Require, SeesARootsGroupAmongTheOthers) {
+  Json config = mapped_to(5000, 5001);
+  config["process"]["user"]["additionalGids"] = {7};
+  config["linux"]["gidMappings"].push_back({{"containerID", 7}, {"hostID", 0}, {"size", 1}});
+  EXPECT_THAT(refusal({"no-root-group"}, config), HasSubstr("gid 7 is 0 outside"));
+}
+
+TEST(Require, StillSeesTheRootInside) {
+  Json config = docker();
+  config["linux"]["namespaces"].push_back({{"type", "user"}});
+  config["linux"]["uidMappings"] = {{{"containerID", 0}, {"hostID", 100000}, {"size", 9}}};
+  EXPECT_THAT(refusal({"non-root"}, config), HasSubstr("doesn't hold: uid 0\n"));
+}
+
+// What a rootless podman calls 0 is its user.
+TEST(Require, ReadsTheMapsByThoseOfTheRuntimesOwn) {
+  const Container container = container_of(mapped_to(0, 0));
+  require({"non-root,no-root-group"}, container, {.uid = {{0, 1000, 1}}, .gid = {{0, 1000, 1}}});
+  EXPECT_THAT(test::refusal(
+                  [&] {
+                    require({"non-root"}, container, {.uid = {{0, 0, 4294967295}}, .gid = {}});
+                    return 0;
+                  },
+                  1),
+              HasSubstr("outside its user namespace"));
 }
 
 TEST(Require, CountsTheBoundingSetWhereItCanComeBack) {
@@ -125,6 +190,32 @@ TEST(Precreate, RefusesAnOptionThatIsNotUtf8InItsOwnWords) {
   EXPECT_THAT(made(), HasSubstr("LANG=\xc3\xa4"));
   asked.environment = {{"LANG", "\xe4"}};
   EXPECT_THAT(test::refusal(made), AllOf(StartsWith("config.json: "), HasSubstr("isn't UTF-8")));
+}
+
+TEST(Precreate, LeavesVolumesOutForAPodsSandboxAndNothingElse) {
+  Json config = docker();
+  config["root"]["path"] = "/";
+  Options asked = options("1000:1000");
+  asked.own = {{"/volume", true}};
+  asked.door.idmap = {"/more"};
+  asked.door.inject = true;
+  asked.door.require = {"non-root"};
+  std::string told;
+  const auto made = [&] {
+    told.clear();
+    return Json::parse(precreate(asked, config.dump(), [&told](LogLevel, std::string_view line) {
+      told += std::string(line) + "\n";
+    }));
+  };
+  EXPECT_THAT(made()["hooks"].dump(), AllOf(HasSubstr("/volume"), HasSubstr("/more")));
+  config["annotations"] = {{"io.kubernetes.cri.container-type", "sandbox"}};
+  const Json sandbox = made();
+  EXPECT_THAT(sandbox.dump(), AllOf(Not(HasSubstr("/volume")), Not(HasSubstr("/more"))));
+  EXPECT_EQ(sandbox["process"]["user"]["uid"], 1000);
+  EXPECT_EQ(sandbox["process"]["noNewPrivileges"], true);
+  EXPECT_THAT(told, HasSubstr("--own, --idmap: passed over"));
+  asked.door.require = {"user-namespace"};
+  EXPECT_THAT(test::refusal(made, 1), HasSubstr("user-namespace"));
 }
 
 // ---- annotations ----

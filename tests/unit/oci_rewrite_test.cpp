@@ -206,10 +206,14 @@ TEST(DoorCapabilities, LeaveTheBoundingSetToSetuidPrograms) {
   EXPECT_EQ(rewritten(pod(), asked)["process"]["noNewPrivileges"], true);
 }
 
-TEST(DoorPorts, BeginAtTheHostsStartInTheHostsNetworkAlone) {
+TEST(DoorPorts, BeginAtAnothersStartInAnothersNetworkAlone) {
   Json config = docker();
   const auto start = [&] { return host_of(container_of(config), 70).unprivileged_port_start; };
   EXPECT_EQ(start(), 1024U);
+  config["linux"]["namespaces"] = {{{"type", "network"}, {"path", ""}}};
+  EXPECT_EQ(start(), 1024U);
+  config["linux"]["namespaces"] = {{{"type", "network"}, {"path", "/run/netns/pod"}}};
+  EXPECT_EQ(start(), 70U);
   config["linux"]["namespaces"] = {{{"type", "mount"}}};
   EXPECT_EQ(start(), 70U);
   config["linux"]["sysctl"]["net.ipv4.ip_unprivileged_port_start"] = "0";
@@ -389,7 +393,7 @@ struct Exec {
   [[nodiscard]] Json carried_out() const {
     const Container running = container_of(rewritten(docker(), asked));
     Json result = process;
-    rewrite_process(result, asked,
+    rewrite_process(result, running, asked,
                     plan_of_exec(asked, running, test::process_of(process), accounts()));
     return result;
   }
