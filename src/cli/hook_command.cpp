@@ -62,6 +62,7 @@ constexpr auto stages = std::to_array<Stage>({
 });
 
 int run_stage(const Stage& stage, const Words& words) {
+  if (stage.carry_out != precreate) spare_appended_stderr();
   oci::shut_out_the_container();
   if (stage.carry_out == create_container) {
     Words all = {"stepdown", "hook", std::string(stage.name)};

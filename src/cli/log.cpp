@@ -5,6 +5,7 @@
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -113,7 +114,10 @@ int configure_log(const Options& options, LogFile file) {
   if (fd < 0)
     throw_errno(step, "openat2(2)",
                 errno == ELOOP ? "a symbolic link is on the way: name what it stands for" : "",
-                "name a file in a directory that exists; without --log-file messages go to stderr");
+                errno == EACCES
+                    ? "name a file that the caller may write"
+                    : "name a file in a directory that exists; without --log-file messages go to "
+                      "stderr");
   // A door's own descriptors aren't those of the app that --keep-fd speaks of.
   if (file == LogFile::instead_of_stderr) {
     const std::vector<int>& kept = options.keep_fds;
@@ -123,6 +127,14 @@ int configure_log(const Options& options, LogFile file) {
   }
   settings().fds.push_back(fd);
   return fd;
+}
+
+void spare_appended_stderr() {
+  struct stat status {};
+  const int flags = ::fcntl(STDERR_FILENO, F_GETFL);
+  if (flags >= 0 && (flags & O_APPEND) != 0 && ::fstat(STDERR_FILENO, &status) == 0 &&
+      (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)))
+    settings().fds.clear();
 }
 
 void write_log(LogLevel level, std::string_view text) {

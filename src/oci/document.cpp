@@ -1,5 +1,7 @@
 #include "oci/document.h"
 
+#include <linux/limits.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -15,6 +17,8 @@ constexpr std::uint64_t largest_number = 0xfffffffe;  // (uid_t)-1 means "unchan
 constexpr std::uint64_t largest_pid = std::numeric_limits<pid_t>::max();
 constexpr std::uint64_t largest_port_start = 65535;
 constexpr std::size_t most_annotations = 64;  // with our prefix; there are fewer options
+
+constexpr std::size_t most_groups = NGROUPS_MAX;
 
 // All that the doors read or write.
 constexpr auto names = std::to_array<std::string_view>({
@@ -69,21 +73,16 @@ constexpr auto names = std::to_array<std::string_view>({
 constexpr auto maps = std::to_array<std::string_view>(
     {"annotations", "netDevices", "rdma", "sysctl", "timeOffsets", "unified"});
 
-struct Overriding {
-  std::string_view annotation;
-  const char* cause;
-  const char* hint;
-};
-// crun(1), "Extensions to OCI".
-constexpr std::array overriding{
-    Overriding{"run.oci.handler", "crun would start another program for this container",
-               "take the annotation away, and name a runtime in the engine instead"},
-    Overriding{"run.oci.keep_original_groups",
-               "crun would leave the process the engine's groups, whatever stands in process.user",
-               "podman: without --group-add keep-groups; name the groups by number"},
-    Overriding{"run.oci.seccomp_bpf_data", "crun would load this filter instead of linux.seccomp",
-               "take the annotation away, and give the engine a seccomp profile"},
-};
+// crun(1), "Extensions to OCI". Engines copy annotations of images, and crun acts on these as root
+// of the host: it opens files, loads libraries, connects, mounts, leaves the container's cgroup,
+// and sets aside what was judged. Those that can do nothing of it:
+constexpr std::string_view cruns_prefix = "run.oci.";
+constexpr auto harmless = std::to_array<std::string_view>({
+    "run.oci.seccomp_fail_unknown_syscall",  // only refuses more
+    "run.oci.timens_offset",                 // the clocks of the container's own time namespace
+});
+constexpr std::string_view keep_groups = "run.oci.keep_original_groups";
+constexpr std::string_view subgroup = "run.oci.systemd.subgroup";
 
 // The annotations by which engines tell a pod's sandbox from its containers (containerd, CRI-O).
 constexpr auto container_type = std::to_array<std::string_view>(
@@ -138,8 +137,11 @@ void read_user(const json::Value& user, Process& process) {
   if (user.has("uid")) process.uid = Uid{id(user.at("uid"))};
   if (user.has("gid")) process.gid = Gid{id(user.at("gid"))};
   if (!user.has("additionalGids")) return;
-  for (const json::Value& group : user.at("additionalGids").elements())
-    process.groups.push_back(Gid{id(group)});
+  const json::Value groups = user.at("additionalGids");
+  for (const json::Value& group : groups.elements()) process.groups.push_back(Gid{id(group)});
+  // They are compared with each other.
+  if (process.groups.size() > most_groups)
+    groups.refuse("more than 65536, which no process has: setgroups(2)");
 }
 
 std::vector<IdMapping> id_map(const json::Value& linux, std::string_view key) {
@@ -198,15 +200,25 @@ Mount read_mount(const json::Value& value) {
           optional_string(value, "source"), optional_strings(value, "options")};
 }
 
+void judge_cruns(std::string_view key, const json::Value& value) {
+  if (key == keep_groups)
+    value.refuse(
+        "crun would leave the process the engine's groups, whatever stands in process.user",
+        "podman: without --group-add keep-groups; name the groups by number");
+  if (std::find(harmless.begin(), harmless.end(), key) != harmless.end()) return;
+  // Empty it is common with CRI-O; other values are paths, upwards as well.
+  if (key == subgroup && value.string().empty()) return;
+  value.refuse("crun would act on it as root of the host, and an image may have brought it",
+               "take the annotation away");
+}
+
 void read_annotations(const json::Value& annotations, Container& container) {
   static_cast<void>(annotations.has(""));  // an object
-  for (const Overriding& each : overriding)
-    if (annotations.json().contains(each.annotation))
-      annotations.at(each.annotation).refuse(each.cause, each.hint);
   for (const std::string_view each : container_type)
     if (annotations.json().contains(each) && annotations.at(each).string() == "sandbox")
       container.sandbox = true;
   for (const auto& [key, value] : annotations.json().items()) {
+    if (key.starts_with(cruns_prefix)) judge_cruns(key, annotations.at(key));
     if (!key.starts_with(annotation_prefix)) continue;
     // Each is looked up among all of them, of which 16 MiB have room for a million.
     if (container.annotations.size() == most_annotations)

@@ -9,6 +9,7 @@
 
 #include "oci/document.h"
 #include "oci/files.h"
+#include "oci/init_process.h"
 #include "oci/rewrite.h"
 #include "oci/runtime_state.h"
 #include "stepdown/error.h"
@@ -77,8 +78,12 @@ std::vector<std::string> step_down_exec(const std::string& runtime, const Option
   json::Json process = exec.process ? json::parse(read_document(name), name, limits)
                                     : exec_process(config.at("process"), words);
   const Process asked = read_process(json::Value(process, name));
-  const AccountFiles accounts = read_account_files_in(open_root(state.bundle, container.root));
+  const sys::Fd root = open_root(state.bundle, container.root);
+  if (wanted.door.inject) refuse_taken_place(root, container.mounts);
+  const AccountFiles accounts = read_account_files_in(root);
   const Plan plan = plan_of_exec(wanted, container, asked, accounts);
+  refuse_outside_maps(plan.identity, container, own_id_maps_for(container),
+                      wanted.allow_root || wanted.door.allow_root_exec);
   rewrite_process(process, container, wanted, plan);
   log(LogLevel::info, "exec in " + state.id + ": user " + std::to_string(raw(asked.uid)) +
                           " becomes " + std::to_string(raw(plan.identity.uid)));

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "oci/rewrite.h"
 #include "stepdown/error.h"
 #include "sys/files.h"
 #include "sys/regular_file.h"
@@ -98,6 +99,28 @@ sys::Fd open_root(const std::string& bundle, const std::string& root) {
 
 AccountFiles read_account_files_in(const sys::Fd& root) {
   return stepdown::read_account_files_in(root.get());
+}
+
+// Runtimes follow a link to where they mount. The name itself is safe once it is mounted upon: in
+// the container's mount namespace a mount point can't be renamed or removed (EBUSY, rename(2)), and
+// no other container has this root. In a volume others could, and the mount would be gone.
+void refuse_taken_place(const sys::Fd& root, const std::vector<Mount>& mounts) {
+  const std::string step = "--inject";
+  for (const Mount& mount : mounts) {
+    const sys::Fd place =
+        sys::open_resolving(root.get(), mount.destination.c_str(), O_PATH, RESOLVE_IN_ROOT);
+    if (place && inode_at(place.get(), step) == inode_at(root.get(), step))
+      refuse(step,
+             mount.destination + " is the root in the image, and a volume would take its place");
+  }
+  struct statx status {};
+  if (!sys::look(root.get(), injected_launcher + 1, status)) {
+    if (errno == ENOENT) return;
+    throw_errno(step, "statx(2)", injected_launcher);
+  }
+  if (!S_ISREG(status.stx_mode))
+    refuse(step, std::string("the image has a link or directory at ") + injected_launcher +
+                     ", where the launcher belongs");
 }
 
 void become_undumpable() {

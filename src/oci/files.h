@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "json/strict_json.h"
 #include "oci/document.h"
@@ -33,6 +34,10 @@ sys::Fd open_root(const std::string& bundle, const std::string& root);
 // The account files inside, which the image may have forged. Errors as read_account_files; messages
 // say "/etc/passwd (in the image)".
 AccountFiles read_account_files_in(const sys::Fd& root);
+
+// Where --inject has the launcher mounted: in the root itself, at a name that is free or a regular
+// file's. Error: a link or anything else is there, or the root would be one of the `mounts`.
+void refuse_taken_place(const sys::Fd& root, const std::vector<Mount>& mounts);
 
 // Makes this process unreadable for its user's other processes (PR_SET_DUMPABLE, 0): nobody in the
 // container opens /proc/PID/exe or /proc/PID/fd of it. Error.

@@ -109,7 +109,8 @@ void create_runtime(const Options& asked, std::string_view state_text, const Log
   const State state = read_state(state_text);
   const Container container = container_of(state);
   const Options options = with_its_volumes(asked, container, log);
-  require(options.door.require, container, own_id_maps_for(container));
+  const IdMaps runtime = own_id_maps_for(container);
+  require(options.door.require, container, runtime);
   if (!wants_volumes(options) && !options.door.unprivileged_ports) return;
 
   const InitProcess init(state.pid);
@@ -126,7 +127,8 @@ void create_runtime(const Options& asked, std::string_view state_text, const Log
   if (wants_volumes(options)) {
     volumes.emplace(options, container, state.bundle);
     const AccountFiles accounts = enter_container(init, state.bundle, container.root);
-    volumes->find(options, container, receiver_of(options, container.process, accounts, maps), log);
+    volumes->find(options, container,
+                  receiver_of(options, container.process, accounts, maps, runtime), log);
   }
   if (port_start) port_start->set(*options.door.unprivileged_ports);
   if (volumes) std::move(*volumes).carry_out(log);

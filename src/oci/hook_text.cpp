@@ -186,9 +186,7 @@ class Examination {
     if (!says("--log-file") && !says("--profile"))
       add(below(hook, "args"),
           "the reason of a refusal gets lost: crun and podman show no hook's stderr",
-          "\"--log-file\", \"/var/log/stepdown-hook.log\"; or, for crun, the container's "
-          "annotation "
-          "run.oci.hooks.stderr=FILE");
+          "\"--log-file\", \"/var/log/stepdown-hook.log\"");
   }
 
   static std::string below(const Value& value, const std::string& key) {

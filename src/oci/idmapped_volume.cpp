@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "oci/init_process.h"
 #include "oci/volume.h"
 #include "ownership/resolve.h"
 #include "ownership/rules.h"
@@ -41,12 +42,13 @@ std::string inability(const char* call, int number) {
 }  // namespace
 
 IdmappedVolume::IdmappedVolume(Volume volume, userns::SpareNamespace& maps, Owner target,
-                               bool allow_root)
+                               const IdMaps& runtime, bool allow_root)
     : volume_(std::move(volume)), target_(target) {
   const Owner owner = owner_in(volume_.top.status);
   already_right_ = owner == target_;
   if (already_right_) return;
-  if ((owner.uid == root_uid || owner.gid == root_gid) && !allow_root)
+  if ((is_hosts_root(runtime.uid, raw(owner.uid)) || is_hosts_root(runtime.gid, raw(owner.gid))) &&
+      !allow_root)
     refuse(volume_.step,
            volume_.path + " belongs to " + words(owner) +
                " on the host: what the app makes there would be root's, a set-user-ID program too",

@@ -89,12 +89,19 @@ void InitProcess::join(int type) const {
 }
 
 IdMaps own_id_maps_for(const Container& container) {
-  if (!container.own_user_namespace) return {};
+  return container.own_user_namespace ? own_id_maps() : IdMaps{};
+}
+
+IdMaps own_id_maps() {
   const sys::Fd self = directory_of("self", proc);
   const auto map = [&self](const char* name) {
     return inspect::parse_id_map(proc, text_of(self.get(), name, proc));
   };
   return {map("uid_map"), map("gid_map")};
+}
+
+bool is_hosts_root(const std::vector<IdMapping>& runtime, std::uint32_t id) {
+  return outside(runtime, !runtime.empty(), id) == 0U;
 }
 
 bool shared_with_runtime(const char* kind) {

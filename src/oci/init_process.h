@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "oci/document.h"
@@ -34,6 +35,9 @@ class InitProcess {
 // Those of the user namespace that the runtime and this process are in, by which the maps of this
 // container's own have to be read; none where it has no other. Error, step "/proc".
 IdMaps own_id_maps_for(const Container& container);
+IdMaps own_id_maps();
+// Whether an id of the runtime's user namespace, by one of these maps, is the host's 0.
+bool is_hosts_root(const std::vector<IdMapping>& runtime, std::uint32_t id);
 
 // For a hook that runs within the container's namespaces: whether the runtime, which is the parent
 // of the container's first process, is in the same namespace of this kind. Error (step "/proc"): it

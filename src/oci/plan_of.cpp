@@ -119,7 +119,8 @@ Plan plan_of(const Options& options, const Container& container, const Process& 
   refuse_policy_file(options);
   if (process.uid == root_uid && !options.user)
     refuse("--user", "the container's process is root (uid 0), and nothing says who it shall be",
-           "give the door --user USER[:GROUP]; or give the container one: docker run --user 1000, "
+           "give the door --user USER[:GROUP]; or give the container one: docker run --user "
+           "1000:1000, "
            "USER in the Dockerfile, Kubernetes' runAsUser");
   Options asked = without_the_launchers_part(options);
   asked.command = process.arguments;
@@ -149,6 +150,7 @@ Plan plan_of_exec(const Options& options, const Container& container, const Proc
   Options asked = without_the_launchers_part(options);
   asked.command = process.arguments;
   asked.group_add.clear();
+  asked.keep_groups = false;  // who becomes another has that one's
   keep_user(asked, user.uid, user.gid, user.groups);
   asked.directory.reset();
   asked.ports.clear();
@@ -161,6 +163,9 @@ Plan plan_of_exec(const Options& options, const Container& container, const Proc
     asked.allow_new_privs = false;
   }
   Plan plan = make_plan(asked, accounts, caller_of(process), Host{});
+  // What setuid programs can come to have.
+  if (!plan.no_new_privs)
+    plan.bounding = first.capabilities.bounding & process.capabilities.bounding;
   if (!becomes) keep_environment(plan, options, process);
   return plan;
 }

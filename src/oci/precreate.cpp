@@ -25,12 +25,16 @@ void step_down(json::Json& config, const std::string& name, const std::string& b
   if (bundle.empty() && !container.root.starts_with('/'))
     refuse(name + ": root.path", "it is relative, and the bundle isn't known here");
   const Options wanted = with_its_volumes(with_annotations(options, container), container, log);
-  const AccountFiles accounts = read_account_files_in(open_root(bundle, container.root));
+  const sys::Fd root = open_root(bundle, container.root);
+  if (wanted.door.inject) refuse_taken_place(root, container.mounts);
+  const AccountFiles accounts = read_account_files_in(root);
   const Plan plan = plan_of(wanted, container, container.process, accounts,
                             port_start_in(container.network_path));
   rewrite_container(config, wanted, plan, path_of_this_binary());
   const Container rewritten = read_container(json::Value(config, name));
-  require(wanted.door.require, rewritten, own_id_maps_for(rewritten));
+  const IdMaps maps = own_id_maps_for(rewritten);
+  require(wanted.door.require, rewritten, maps);
+  refuse_outside_maps(plan.identity, rewritten, maps, wanted.allow_root);
   log(LogLevel::info, name + ": user " + ids(container.process.uid, container.process.gid) +
                           " becomes " + ids(rewritten.process.uid, rewritten.process.gid));
 }

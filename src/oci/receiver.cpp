@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "oci/init_process.h"
 #include "stepdown/error.h"
 
 namespace stepdown::oci {
@@ -41,7 +42,8 @@ std::uint32_t outside_or_refuse(const char* kind, const std::vector<IdMapping>& 
 }  // namespace
 
 HandOverTarget receiver_of(const Options& options, const Process& process,
-                           const AccountFiles& accounts, const std::optional<IdMaps>& maps) {
+                           const AccountFiles& accounts, const std::optional<IdMaps>& maps,
+                           const IdMaps& runtime) {
   Inside inside = user_of(options, process, accounts);
   refuse_roots_group(options, inside);
   for (const std::string& word : options.group_add)
@@ -52,7 +54,7 @@ HandOverTarget receiver_of(const Options& options, const Process& process,
   HandOverTarget target;
   target.owner.uid = Uid{outside_or_refuse("uid", known.uid, mapped, raw(inside.uid))};
   target.owner.gid = Gid{outside_or_refuse("gid", known.gid, mapped, raw(inside.gid))};
-  if (target.owner.uid == root_uid && !options.allow_root)
+  if (is_hosts_root(runtime.uid, raw(target.owner.uid)) && !options.allow_root)
     refuse("--user", "the container's process is root, and nobody is named to own its volumes",
            "name the user that the app steps down to, --user USER, or accept root with "
            "--allow-root");

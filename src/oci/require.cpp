@@ -115,7 +115,26 @@ void append(std::string& text, const char* separator, const std::string& more) {
   text += (text.empty() ? "" : separator) + more;
 }
 
+void refuse_unmapped(const char* kind, std::uint32_t id, const std::vector<IdMapping>& map) {
+  if (map.empty() || outside(map, true, id)) return;
+  refuse("user namespace",
+         std::string(kind) + " " + std::to_string(id) +
+             " of the container has no name outside: its map leaves it out",
+         "podman: --userns=auto:size=65536; or a --user within the map");
+}
+
 }  // namespace
+
+void refuse_outside_maps(const Identity& identity, const Container& container,
+                         const IdMaps& runtime, bool allow_root) {
+  if (!container.own_user_namespace) return;
+  const std::uint32_t uid = raw(identity.uid);
+  refuse_unmapped("uid", uid, container.uid_map);
+  refuse_unmapped("gid", raw(identity.gid), container.gid_map);
+  if (!allow_root && is_roots(uid, container.uid_map, runtime.uid))
+    refuse("user namespace", "uid " + std::to_string(uid) + " is 0 outside its user namespace",
+           own_users);
+}
 
 void require(const std::vector<std::string>& rules, const Container& container,
              const IdMaps& runtime) {

@@ -108,7 +108,9 @@ void add_hook(json::Json& config, const Options& options, const std::string& lau
   json::Json hook = json::Json::object();
   hook["path"] = launcher;
   hook["args"] = hook_words(options);
-  // Without it, runc 1.1 would hand the hook the environment of the image (CVE-2025-23266).
+  // No timeout: a walk that it cut short would leave a volume half handed over.
+  // Without an environment, runc 1.1 would hand the hook the environment of the image
+  // (CVE-2025-23266).
   hook["env"] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   json::Json& hooks =
       array_in(object_in(config, "hooks", "hooks"), "createRuntime", "hooks.createRuntime");
@@ -135,6 +137,7 @@ void rewrite_container(json::Json& config, const Options& options, const Plan& p
 void rewrite_process(json::Json& process, const Container& container, const Options& options,
                      const Plan& plan) {
   rewrite_credentials(process, options, plan);
+  process["capabilities"]["bounding"] = capability_names(plan.bounding);
   // --allow-root-exec: the launcher has no hold on root, and its limits are those of the app.
   const bool limits_the_app = options.read_only || options.only_ports || names_policy(options);
   if (!options.door.inject || !limits_the_app || plan.identity.uid == root_uid) return;

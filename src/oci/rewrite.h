@@ -78,4 +78,10 @@ std::vector<std::string> options_for_the_launcher(const Options& options);
 void require(const std::vector<std::string>& rules, const Container& container,
              const IdMaps& runtime = {});
 
+// Error: the maps of the container's user namespace, as far as the config has them, leave the user
+// or its group out, which runtimes tell as "setresgid: Invalid argument"; or make the user root
+// outside, without `allow_root`.
+void refuse_outside_maps(const Identity& identity, const Container& container,
+                         const IdMaps& runtime, bool allow_root);
+
 }  // namespace stepdown::oci

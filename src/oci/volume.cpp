@@ -101,6 +101,9 @@ std::uint64_t attributes_of(const Mount& mount) {
 
 void refuse_other_than_mount(const Volume& volume, const struct statx& root) {
   const struct statx& status = volume.top.status;
+  // Who owns an engine's socket is root.
+  if (!S_ISDIR(status.stx_mode) && !S_ISREG(status.stx_mode))
+    refuse(volume.step, volume.path + " is neither a directory nor a regular file");
   if ((status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) == 0)
     refuse(volume.step, "needs Linux 5.8: nothing else tells where a mount begins");
   if ((status.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0 || status.stx_mnt_id == root.stx_mnt_id)
@@ -119,13 +122,20 @@ void refuse_links(const Volume& volume, const std::string& destination) {
         "instead of /var/run/app");
 }
 
-// Another mount may have come on top by a link of the image, whose own path is none of ours.
-void refuse_another_volume(const Volume& volume, const Mount& mount,
-                           const std::optional<sys::InodeId>& source, const Outside& outside) {
-  const sys::InodeId inode = sys::inode_of(volume.top.status);
-  const bool others =
-      std::find(outside.sources.begin(), outside.sources.end(), inode) != outside.sources.end();
-  if (is_bind(mount) ? source != inode : others)
+// Another mount may have come on top by a link of the image, whose own path is none of ours, or
+// above it, so that what lies there came along with that one (rbind).
+void refuse_another_volume(const Volume& volume, const std::vector<ownership::Pinned>& above,
+                           const Mount& mount, std::size_t place, const Outside& outside) {
+  const auto is_source = [&outside](const ownership::Pinned& inode, std::size_t first) {
+    const auto end = outside.sources.end();
+    return std::find(outside.sources.begin() + static_cast<std::ptrdiff_t>(first), end,
+                     sys::inode_of(inode.status)) != end;
+  };
+  const bool others = is_source(volume.top, 0) ||
+                      std::any_of(above.begin(), above.end(), [&](const ownership::Pinned& inode) {
+                        return is_source(inode, place + 1);
+                      });
+  if (is_bind(mount) ? outside.sources[place] != sys::inode_of(volume.top.status) : others)
     refuse(volume.step,
            "what lies at " + volume.path + " is not what the config mounts there (" + mount.source +
                ")",
@@ -153,18 +163,29 @@ Outside look_outside(const Container& container, const std::string& bundle) {
     outside.directories.push_back(sys::inode_of(status));
     return sys::device_of(status);
   };
+  const auto absolute = [&bundle](const std::string& path) {
+    return path.starts_with('/') ? path : bundle + "/" + path;
+  };
   root = add("/");
   outside.devices = add("/dev");
   if (outside.devices == root) outside.devices = 0;
   for (const char* path : {"/proc", "/sys", "/run"}) add(path);
   for (const char* path : ownership::never_as_a_whole) add(path);
+  // Who owns a directory above the configuration or the root filesystem writes them, above where
+  // they are called to be and above where a link has led.
+  const auto add_all_above = [&](std::string path) {
+    const std::size_t length = path.size();
+    while (add(path.c_str()) != 0 && outside.directories.back() != outside.directories.front())
+      path += "/..";
+    for (path.resize(length); !path.empty(); path.resize(path.rfind('/'))) add(path.c_str());
+  };
+  add_all_above(bundle);
+  add_all_above(absolute(container.root));
   for (const Mount& mount : container.mounts) {
     std::optional<sys::InodeId>& source = outside.sources.emplace_back();
     if (!is_bind(mount)) continue;
-    const std::string path =
-        mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source;
     struct statx status {};
-    if (::statx(AT_FDCWD, path.c_str(), AT_NO_AUTOMOUNT, STATX_INO, &status) == 0)
+    if (::statx(AT_FDCWD, absolute(mount.source).c_str(), AT_NO_AUTOMOUNT, STATX_INO, &status) == 0)
       source = sys::inode_of(status);
   }
   return outside;
@@ -184,10 +205,11 @@ Volume find_volume(const std::string& step, const OwnedPath& path, const Contain
       examined.read_only_mount || (volume.attributes & std::uint64_t{MOUNT_ATTR_RDONLY}) != 0;
   const struct statx root = examined.resolution.trail.front().status;
   volume.top = std::move(examined.resolution.trail.back());
+  examined.resolution.trail.pop_back();
   refuse_links(volume, path.path);
   refuse_other_than_mount(volume, root);
   refuse_directories_of_the_host(volume, outside);
-  refuse_another_volume(volume, mount, outside.sources[place], outside);
+  refuse_another_volume(volume, examined.resolution.trail, mount, place, outside);
   return volume;
 }
 

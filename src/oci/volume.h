@@ -57,9 +57,11 @@ void hand_over(Volume volume, bool recursive, const HandOverTarget& target, cons
 // (65534) in there; what is mounted below the top stays as it is.
 class IdmappedVolume {
  public:
-  // Tries, on a copy of the mount that nobody sees, and keeps none. Error: a volume of root's
-  // without `allow_root`. Where the filesystem or the kernel can't, `unsupported` says why.
-  IdmappedVolume(Volume volume, userns::SpareNamespace& maps, Owner target, bool allow_root);
+  // Tries, on a copy of the mount that nobody sees, and keeps none. Error: a volume of root's, by
+  // the `runtime`'s own maps, without `allow_root`. Where the filesystem or the kernel can't,
+  // `unsupported` says why.
+  IdmappedVolume(Volume volume, userns::SpareNamespace& maps, Owner target, const IdMaps& runtime,
+                 bool allow_root);
 
   [[nodiscard]] const std::string& unsupported() const { return unsupported_; }
   // The target owns it as it is: there is nothing to do.

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "oci/init_process.h"
 #include "stepdown/error.h"
 
 namespace stepdown::oci {
@@ -36,6 +37,7 @@ VolumeWork::VolumeWork(const Options& options, const Container& container,
     }
     maps_.push_back(std::move(maps));
   }
+  if (!maps_.empty()) runtime_ = own_id_maps();
 }
 
 void VolumeWork::find(const Options& options, const Container& container,
@@ -68,7 +70,8 @@ void VolumeWork::find_idmap(const Options& options, const std::string& path, Map
   refuse_twice(step, volume.path);
   std::string obstacle = maps.obstacle;
   if (maps.spare) {
-    IdmappedVolume idmap(std::move(volume), *maps.spare, target_.owner, options.door.idmap_root);
+    IdmappedVolume idmap(std::move(volume), *maps.spare, target_.owner, runtime_,
+                         options.door.idmap_root);
     if (idmap.already_right())
       return say(log, LogLevel::info, step + ": it is the target's as it is");
     if (idmap.unsupported().empty()) {

@@ -46,6 +46,7 @@ class VolumeWork {
   void refuse_twice(const std::string& step, const std::string& path) const;
 
   Outside outside_;
+  IdMaps runtime_;  // of the runtime's user namespace, for --idmap
   std::vector<Maps> maps_;
   HandOverTarget target_;
   std::vector<Walk> walks_;

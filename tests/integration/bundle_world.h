@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <link.h>
 #include <poll.h>
 #include <sched.h>
@@ -45,6 +46,7 @@ using Words = std::vector<std::string>;
 constexpr Owner keeper{Uid{5000}, Gid{5001}};  // who owns a volume on the host
 constexpr std::uint32_t first_outside = 100000;
 constexpr Owner mapped_app{Uid{101000}, Gid{101001}};
+constexpr Owner rootless{Uid{4000}, Gid{4000}};  // whose engine it may be
 constexpr auto patience = std::chrono::seconds(30);
 
 enum class Engine { runc, crun };
@@ -85,6 +87,7 @@ struct Start {
   Owner user = app;
   std::vector<unsigned> groups = {};
   bool user_namespace = false;
+  bool by_rootless = false;  // in a user namespace of the engine's (runc)
   bool own_network = true;
   std::function<void(Json&)> change = {};  // of the config, at last
 };
@@ -134,6 +137,27 @@ inline void mount_cgroup2() {
   must(::unshare(CLONE_NEWNS) == 0, "unshare");
   ::umount2("/sys/fs/cgroup", MNT_DETACH);
   must(::mount("none", "/sys/fs/cgroup", "cgroup2", 0, nullptr) == 0, "mount cgroup2");
+}
+
+// Where a user's engine is: 0 is the user, and others are of /etc/subuid.
+inline void enter_namespace_of_rootless() {
+  std::array<int, 2> made{};
+  must(::pipe2(made.data(), O_CLOEXEC) == 0, "pipe");
+  const std::string process = "/proc/" + std::to_string(::getpid());
+  const pid_t writer = ::fork();
+  must(writer >= 0, "fork");
+  if (writer == 0) {
+    char byte = 0;
+    if (::read(made[0], &byte, 1) != 1) ::_exit(1);
+    for (const char* map : {"/uid_map", "/gid_map"})
+      write_text(process + map, "0 4000 1\n1 " + std::to_string(first_outside) + " 65535\n");
+    ::_exit(0);
+  }
+  must(::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0, "unshare");
+  must(::write(made[1], "x", 1) == 1, "write");
+  int status = 0;
+  must(::waitpid(writer, &status, 0) == writer && status == 0, "maps");
+  must(::setgroups(0, nullptr) == 0 && ::setgid(0) == 0 && ::setuid(0) == 0, "setuid");
 }
 
 // Becomes the program in a process group of its own, which is killed when it takes too long.
@@ -213,14 +237,22 @@ class Bundle {
   Outcome run(const Start& start) {
     write_config(start);
     // Who makes the places for the mounts, and whose image it is.
-    const uid_t maker = start.user_namespace ? first_outside : 0;
+    const uid_t maker = start.by_rootless      ? raw(rootless.uid)
+                        : start.user_namespace ? first_outside
+                                               : 0;
     must(::chown(root().c_str(), maker, maker) == 0, "chown " + root());
     const std::string id =
         "stepdown-" + std::to_string(::getpid()) + "-" + std::to_string(++starts_);
     const std::string state = top_ + "/state";
+    std::function<void()> prepare;
+    if (start.by_rootless) {
+      if (starts_ == 1) directory(state, rootless, 0700);
+      prepare = enter_namespace_of_rootless;
+    }
     if (start.engine == Engine::runc)
       return run_program(top_ + "/said",
-                         {"runc", "--root", state, "run", "--bundle", directory_of_bundle(), id});
+                         {"runc", "--root", state, "run", "--bundle", directory_of_bundle(), id},
+                         prepare);
     return run_program(top_ + "/said",
                        {"crun", "--root", state, "--cgroup-manager=disabled", "run", "--bundle",
                         directory_of_bundle(), id},

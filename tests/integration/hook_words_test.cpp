@@ -1,4 +1,5 @@
 // The words of `stepdown hook`, and what belongs to no other command.
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -95,6 +96,34 @@ TEST_F(HookWords, StopAContainerThatBreaksOne) {
     EXPECT_EQ(outcome.status, 1) << stage;
     EXPECT_TRUE(outcome.says("non-root")) << outcome.err;
     EXPECT_THAT(read_file("/srv/hook.log"), testing::EndsWith(outcome.err));
+  }
+}
+
+// What crun opens as a hook's stderr where an annotation of the image says so.
+TEST_F(HookWords, AreNotAnsweredInAFileThatIsAppendedTo) {
+  const Words refused{"--require", "non-root", "--log-file", "/srv/hook.log"};
+  const auto answered_in = [&](const std::string& file, int flags, const Words& words) {
+    world_.file(file, "", 0, 0, 0600);
+    Start start = as_host(words);
+    start.words.insert(start.words.begin(), "hook");
+    start.in = Stdio::file;
+    start.prepare = [&file, flags] {
+      const int err = ::open(file.c_str(), O_WRONLY | O_CLOEXEC | flags);
+      ::dup2(err, STDERR_FILENO);
+    };
+    return world_.run(start).status;
+  };
+  for (const char* stage : {"create-runtime", "prestart", "create-container"}) {
+    Words words{stage};
+    words.insert(words.end(), refused.begin(), refused.end());
+    world_.file("/srv/hook.log", "", 0, 0, 0600);
+    EXPECT_EQ(answered_in("/srv/appended", O_APPEND, words), 1) << stage;
+    EXPECT_EQ(read_file("/srv/appended"), "") << stage;
+    EXPECT_THAT(read_file("/srv/hook.log"), HasSubstr("non-root")) << stage;
+    EXPECT_EQ(answered_in("/srv/appended", O_APPEND, {stage, "--bogus"}), 125) << stage;
+    EXPECT_EQ(read_file("/srv/appended"), "") << stage;
+    EXPECT_EQ(answered_in("/srv/written", 0, words), 1) << stage;
+    EXPECT_THAT(read_file("/srv/written"), HasSubstr("non-root")) << stage;
   }
 }
 

@@ -393,6 +393,18 @@ TEST(Log, IsNeverWrittenThroughASymlinkOnTheWay) {
   }
 }
 
+TEST(Log, ThatMayNotBeWrittenIsNoQuestionOfItsDirectory) {
+  const World world;
+  world.file("/srv/log", "", 0, 0, 0600);
+  Start start;
+  start.words = {"--log-file", "/srv/log", "--", "probe"};
+  start.caller = Caller{.uid = 1000, .gid = 1000, .groups = {1000}};
+  const Outcome outcome = world.run(start);
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_TRUE(outcome.says("may write")) << outcome.err;
+  EXPECT_FALSE(outcome.says("directory that exists")) << outcome.err;
+}
+
 // The file is opened first, and could get the number of a descriptor that is not open.
 TEST(Log, InAFileIsNotTakenForADescriptorToKeep) {
   for (const char* fd : {"3", "4", "5"}) {

@@ -163,6 +163,39 @@ TEST_P(HostileLinks, DoNotPutAnotherVolumeOnTopOfTheNamedOne) {
   });
 }
 
+// Above it, with a mount of its own at the named path.
+TEST_P(HostileLinks, DoNotPutAnotherVolumeAboveTheNamedOne) {
+  in_a_bundle([](Bundle& bundle, const std::string& top) {
+    const std::string host = bundle.volume("host");
+    const std::string secret = directory(host + "/data", keeper);
+    ownership_world::mount_tmpfs(secret, "uid=5000,gid=5001,mode=0755");
+    directory(directory(bundle.root() + "/app") + "/data");
+    ownership_world::symbolic_link("/app", bundle.root() + "/a");
+    ownership_world::symbolic_link("../..", directory(bundle.root() + "/x") + "/y");
+    const Volume named = {"/app/data", "tmpfs", {"mode=755", "size=1m"}, "tmpfs"};
+    // The last one by no link: it covers what the config has mounted before.
+    for (const char* place : {"/a", "/x/y/app", "/app"})
+      for (const std::string way : {"--own", "--idmap"})
+        expect_refused_in_log(top,
+                              bundle.run({.hooks = {logged({way, "/app/data"}, top)},
+                                          .volumes = {named, {place, host}},
+                                          .engine = GetParam()}),
+                              "is not what the config mounts there");
+    EXPECT_EQ(owner_of(secret), keeper);
+    // In their order, or elsewhere, each lies where the config says.
+    for (const std::vector<Volume>& volumes :
+         {std::vector<Volume>{{"/app", host}, named}, std::vector<Volume>{named, {"/b", host}}}) {
+      const Outcome outcome = bundle.run({.hooks = {logged({"--own", "/app/data"}, top)},
+                                          .volumes = volumes,
+                                          .app_words = {"+create-in=/app/data"},
+                                          .engine = GetParam()});
+      EXPECT_THAT(outcome.said, HasSubstr("+create-in=/app/data=ok")) << text_of(top + "/log");
+    }
+    EXPECT_EQ(owner_of(secret), keeper);
+    EXPECT_EQ(owner_of(host), keeper);
+  });
+}
+
 // By a link in a directory that is the app's own in the image.
 TEST(HostileImages, PlantNoLinksOnTheWay) {
   in_a_bundle([](Bundle& bundle, const std::string& top) {
@@ -190,6 +223,60 @@ TEST(HostileVolumes, AreNotTheHostsOwnDirectories) {
           "the host's own system");
     EXPECT_EQ(owner_of("/boot"), keeper);
     EXPECT_EQ(owner_of("/boot/file"), ownership_world::root);
+  });
+}
+
+// Who owns a directory above the bundle writes the configuration of the next start.
+TEST(HostileVolumes, HoldNoContainer) {
+  in_a_bundle([](Bundle& bundle, const std::string& top) {
+    const std::string image = directory(directory(top + "/store") + "/image");
+    std::filesystem::copy(bundle.root(), image, std::filesystem::copy_options::recursive);
+    ownership_world::symbolic_link("../store", directory(top + "/links") + "/link");
+    Start start;
+    const auto expect_host = [&](const std::string& source) {
+      start.volumes = {{"/data", source}};
+      for (const Words& words : both_ways) {
+        start.hooks = {logged(words, top)};
+        expect_refused_in_log(top, bundle.run(start), "the host's own system");
+      }
+    };
+    const std::string directory_of_bundle = bundle.directory_of_bundle();
+    for (const std::string& source : {top, directory_of_bundle}) expect_host(source);
+    // Two directories, the image's path with a link in it.
+    start.change = [&](Json& config) { config["root"]["path"] = top + "/links/link/image"; };
+    start.engine = Engine::crun;  // runc takes no such path
+    for (const std::string& source : {top, directory_of_bundle, top + "/links", top + "/store"})
+      expect_host(source);
+    for (const std::string& path : {directory_of_bundle, top + "/links", top + "/store"})
+      EXPECT_EQ(owner_of(path), ownership_world::root) << path;
+    // Beside them, and below.
+    start.hooks = {create_runtime({"--own", "/data"})};
+    for (const std::string& source :
+         {bundle.volume("volume"), bundle.volume("bundle/volume"), bundle.volume("store/volume")}) {
+      start.volumes = {{"/data", source}};
+      EXPECT_TRUE(bundle.run(start).app_ran());
+      EXPECT_EQ(owner_of(source), app) << source;
+    }
+  });
+}
+
+// Who may write to an engine's socket is root.
+TEST(HostileVolumes, AreDirectoriesAndRegularFilesAlone) {
+  in_a_bundle([](Bundle& bundle, const std::string& top) {
+    ownership_world::node(top + "/socket", S_IFSOCK, keeper, 0660);
+    ownership_world::node(top + "/fifo", S_IFIFO, keeper, 0660);
+    for (const std::string& source : {top + "/socket", top + "/fifo"}) {
+      for (const Words& words : both_ways)
+        expect_refused(
+            bundle.run({.hooks = {create_runtime(words)}, .volumes = {{"/data", source}}}),
+            "neither a directory nor a regular file");
+      EXPECT_EQ(owner_of(source), keeper);
+    }
+    const std::string regular = file(top + "/regular", keeper);
+    EXPECT_TRUE(
+        bundle.run({.hooks = {create_runtime({"--own", "/data"})}, .volumes = {{"/data", regular}}})
+            .app_ran());
+    EXPECT_EQ(owner_of(regular), app);
   });
 }
 

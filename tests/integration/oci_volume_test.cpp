@@ -284,5 +284,42 @@ TEST(OciVolumes, BelongToNobodyWhoIsRootOutside) {
   });
 }
 
+// podman --userns=keep-id: what the engine calls 0 is the user, by his own number inside.
+TEST(OciVolumes, BelongToTheUserWhoseEngineItIs) {
+  in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
+    const std::string volume = bundle.volume("volume", {Uid{first_outside}, Gid{first_outside}});
+    const auto keep_id = [](Json& config) {
+      for (const auto& [kind, id] :
+           {std::pair{"uidMappings", raw(app.uid)}, std::pair{"gidMappings", raw(app.gid)}})
+        config["linux"][kind] = {{{"containerID", 0}, {"hostID", 1}, {"size", id}},
+                                 {{"containerID", id}, {"hostID", 0}, {"size", 1}}};
+    };
+    const Outcome outcome = bundle.run({.hooks = {create_runtime({"--own", "/data"})},
+                                        .volumes = {{"/data", volume}},
+                                        .app_words = {"+create-in=/data", "+owner=/data/file"},
+                                        .user_namespace = true,
+                                        .by_rootless = true,
+                                        .change = keep_id});
+    EXPECT_THAT(outcome.said, HasSubstr("+create-in=/data=ok"));
+    EXPECT_THAT(outcome.said, HasSubstr("+owner=/data/file=1000:1001"));
+    EXPECT_EQ(owner_of(volume + "/below/file"), rootless);
+  });
+}
+
+// The user's own, which the engine calls root's, can't be idmapped, and may be walked.
+TEST(OciVolumes, OfTheUserWhoseEngineItIsAreNotTheHostsRoots) {
+  in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
+    const std::string volume = bundle.volume("volume", rootless);
+    Start start{.hooks = {create_runtime({"--idmap", "/data", "--idmap-only"})},
+                .volumes = {{"/data", volume}},
+                .app_words = {"+create-in=/data"},
+                .by_rootless = true};
+    expect_refused(bundle.run(start), "leave out --idmap-only");
+    start.hooks = {create_runtime({"--idmap", "/data"})};
+    EXPECT_THAT(bundle.run(start).said, HasSubstr("+create-in=/data=ok"));
+    EXPECT_EQ(owner_of(volume), (Owner{Uid{100999}, Gid{101000}}));
+  });
+}
+
 }  // namespace
 }  // namespace bundle_world

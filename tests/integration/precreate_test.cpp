@@ -55,6 +55,56 @@ TEST_F(Precreate, RefusesAContainerThatBreaksARule) {
   EXPECT_EQ(outcome.out, "");
 }
 
+// The place of the launcher would be in a volume, where others can replace it.
+TEST_F(Precreate, MountsTheLauncherWhereNoLinkLeads) {
+  const std::string place = std::string(bundle) + "/rootfs/.stepdown";
+  const Words options{"--user", "app", "--inject"};
+  world_.symlink("/srv/out/stepdown", place);
+  const Outcome link = hook(options);
+  EXPECT_EQ(link.status, 125);
+  EXPECT_TRUE(link.says("a link or directory at /.stepdown")) << link.err;
+  EXPECT_EQ(hook({"--user", "app"}).status, 0);
+  ASSERT_EQ(unlink(place.c_str()), 0);
+  world_.directory(place, 0, 0, 0755);
+  EXPECT_EQ(hook(options).status, 125);
+  ASSERT_EQ(rmdir(place.c_str()), 0);
+  EXPECT_EQ(hook(options).status, 0);
+  // What a runtime has left.
+  world_.file(place, "", 0, 0, 0755);
+  EXPECT_EQ(hook(options).status, 0);
+}
+
+TEST_F(Precreate, MountsTheLauncherInARootThatIsTheImages) {
+  const std::string data = std::string(bundle) + "/rootfs/data";
+  world_.symlink("../.", data);
+  config_["mounts"].push_back({{"destination", "/data"}, {"type", "bind"}, {"source", "/srv/out"}});
+  const Outcome outcome = hook({"--user", "app", "--inject"});
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_TRUE(outcome.says("/data is the root")) << outcome.err;
+}
+
+TEST_F(Precreate, RefusesAUserWhomTheUserNamespaceLeavesOut) {
+  config_["linux"]["namespaces"].push_back({{"type", "user"}});
+  const Json most = {{{"containerID", 0}, {"hostID", 100000}, {"size", 65536}}};
+  const Json few = {{{"containerID", 0}, {"hostID", 100000}, {"size", 1500}}};
+  const Json other = {{{"containerID", 0}, {"hostID", 1}, {"size", 1500}},
+                      {{"containerID", 1500}, {"hostID", 0}, {"size", 1}}};
+  const auto refusal = [this](const Json& uids, const Json& gids, const Words& options) {
+    config_["linux"]["uidMappings"] = uids;
+    config_["linux"]["gidMappings"] = gids;
+    const Outcome outcome = hook(options);
+    EXPECT_EQ(outcome.status, outcome.err.empty() ? 0 : 125);
+    return outcome.err;
+  };
+  const Words user{"--user", "app"};
+  EXPECT_EQ(refusal(most, most, user), "");
+  EXPECT_THAT(refusal(few, most, user),
+              testing::AllOf(HasSubstr("uid 1500"), HasSubstr("--userns=auto:size=65536")));
+  EXPECT_THAT(refusal(most, few, user), HasSubstr("gid 1501"));
+  EXPECT_THAT(refusal(other, most, user), HasSubstr("uid 1500 is 0 outside"));
+  EXPECT_EQ(refusal(other, most, {"--user", "app", "--allow-root"}), "");
+}
+
 TEST_F(Precreate, NeedsTheWholePathOfTheRootFilesystem) {
   config_["root"]["path"] = "rootfs";
   EXPECT_EQ(hook({"--user", "app"}).status, 125);

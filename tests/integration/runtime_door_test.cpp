@@ -349,6 +349,17 @@ TEST_F(RuntimeDoor, StepsAnExecDownInAContainerThatWasStartedWithoutTheDoor) {
   world_.run(start);
 }
 
+TEST_F(RuntimeDoor, StartsNoExecThroughAPlaceThatAVolumeMayHold) {
+  const std::string place = std::string(bundle) + "/rootfs/.stepdown";
+  while_it_runs({"--user", "app"}, [&] {
+    world_.symlink("/srv/out/stepdown", place);
+    const Outcome outcome =
+        door({"--user", "app", "--inject", "--read-only"}, {"exec", id_, "/probe"});
+    EXPECT_EQ(outcome.status, 125);
+    EXPECT_TRUE(outcome.says("a link or directory at /.stepdown")) << outcome.err;
+  });
+}
+
 TEST_F(RuntimeDoor, TellsWhatTheRealRuntimeSaidOfTheContainer) {
   const Outcome outcome = door({"--user", "app"}, {"exec", "nobody", "/probe"});
   EXPECT_EQ(outcome.status, 125);

@@ -69,6 +69,16 @@ TEST_P(HookFile, IsToldOfTheTrap) {
                                                 HasSubstr(trap.says))));
 }
 
+// Not an annotation, which an image can bring, and which makes crun open any file of the host.
+TEST(HookFileWithoutLog, IsToldToNameOne) {
+  Json document = good();
+  document["hook"]["args"] = {"stepdown", "hook", "create-runtime"};
+  const std::vector<HookProblem> problems = examine_hook_text("/h/10-x.json", document.dump());
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_THAT(problems[0].remedy,
+              AllOf(HasSubstr("--log-file"), testing::Not(HasSubstr("annotation"))));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Table, HookFile,
     testing::Values(

@@ -165,6 +165,33 @@ TEST(Require, ReadsTheMapsByThoseOfTheRuntimesOwn) {
               HasSubstr("outside its user namespace"));
 }
 
+Identity user(std::uint32_t uid, std::uint32_t gid) {
+  Identity identity;
+  identity.uid = Uid{uid};
+  identity.gid = Gid{gid};
+  return identity;
+}
+
+TEST(UserNamespaceOfTheContainer, MayNotMakeTheUserRootOutside) {
+  const auto judge = [](std::uint32_t uid, const IdMaps& runtime, bool allow_root) {
+    const Container container = container_of(mapped_to(uid, 0));
+    refuse_outside_maps(user(1000, 1001), container, runtime, allow_root);
+    return 0;
+  };
+  EXPECT_THAT(test::refusal([&] { return judge(0, {}, false); }), HasSubstr("uid 1000 is 0"));
+  judge(0, {}, true);
+  judge(5000, {}, false);
+  // A rootless podman's own user.
+  judge(0, {.uid = {{0, 1000, 1}}, .gid = {}}, false);
+}
+
+TEST(UserNamespaceOfTheContainer, MayBeOneWhoseMapsNobodyKnows) {
+  Json config = mapped_to(5000, 5001);
+  config["linux"].erase("uidMappings");
+  config["linux"].erase("gidMappings");
+  refuse_outside_maps(user(7, 7), container_of(config), {}, false);
+}
+
 TEST(Require, CountsTheBoundingSetWhereItCanComeBack) {
   Json config = rewritten(docker(), options("app"));
   config["process"]["capabilities"]["bounding"] = {"CAP_KILL"};

@@ -84,7 +84,8 @@ TEST(DoorUser, AlwaysAppliesToAnyContainer) {
 
 TEST(DoorUser, MustBeGivenForRoot) {
   EXPECT_THAT(refusal([] { return test::plan_of(no_user(), docker()); }),
-              AllOf(StartsWith("--user: "), HasSubstr("is root (uid 0)"), HasSubstr("runAsUser")));
+              AllOf(StartsWith("--user: "), HasSubstr("is root (uid 0)"),
+                    HasSubstr("--user 1000:1000,"), HasSubstr("runAsUser")));
 }
 
 TEST(DoorUser, IsNotRootUnlessAllowed) {
@@ -443,6 +444,30 @@ TEST(DoorExec, OfRootStaysRootWhereThatIsAllowedWithTheContainersCapabilities) {
     EXPECT_THAT(all_sets(process), testing::Each(R"(["CAP_NET_BIND_SERVICE"])"));
     EXPECT_EQ(process["noNewPrivileges"], true);
   }
+}
+
+TEST(DoorExec, BoundsSetuidProgramsAsTheContainersProcessIsBounded) {
+  Exec exec;
+  exec.asked.allow_new_privs = true;
+  exec.process["user"] = {{"uid", 4711}, {"gid", 12}};
+  for (const char* set : {"bounding", "inheritable"})
+    exec.process["capabilities"][set].push_back("CAP_SYS_ADMIN");
+  const Json process = exec.carried_out();
+  EXPECT_FALSE(process.value("noNewPrivileges", false));
+  EXPECT_EQ(test::process_of(process).capabilities.bounding,
+            test::process_of(docker()["process"]).capabilities.bounding);
+  EXPECT_EQ(process["capabilities"]["inheritable"].dump(), R"(["CAP_NET_BIND_SERVICE"])");
+  // What it didn't ask for isn't added.
+  exec.process["capabilities"]["bounding"] = {"CAP_CHOWN"};
+  EXPECT_EQ(exec.carried_out()["capabilities"]["bounding"].dump(), R"(["CAP_CHOWN"])");
+}
+
+TEST(DoorExec, OfRootBringsNoGroupsOfItsOwn) {
+  Exec exec;
+  exec.asked.keep_groups = true;
+  const Json expected = exec.carried_out()["user"];
+  exec.process["user"]["additionalGids"] = {6, 999};
+  EXPECT_EQ(exec.carried_out()["user"]["additionalGids"], expected["additionalGids"]);
 }
 
 TEST(DoorExec, InAContainerThatPassedNoDoorIsRefusedForRoot) {
