@@ -6,6 +6,7 @@
 
 #include "cli/check_report.h"
 #include "cli/commands.h"
+#include "cli/option_words.h"
 #include "cli/output.h"
 #include "stepdown/error.h"
 #include "stepdown/identity.h"
@@ -60,15 +61,7 @@ std::optional<CheckOptions> parse_words(const Words& words) {
       "  user-namespace        in a user namespace of its own\n"
       "A bounding set that no_new_privs makes moot breaks no rule.\n\n"
       "Exit status: 0 every rule holds, 1 one does not, 125 a process can't be examined.");
-  try {
-    app.parse(
-        std::vector<std::string>(words.rbegin(), words.rend()));  // it takes them from the back
-  } catch (const CLI::CallForHelp&) {
-    write_out(app.help());
-    return std::nullopt;
-  } catch (const CLI::ParseError& error) {
-    refuse(step, error.what(), "stepdown check --help");
-  }
+  if (!parse_or_help(app, words)) return std::nullopt;
   if (app.count("--pid") > 0) options.pid = parse_pid(pid);
   return options;
 }

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/door_words.h"
 #include "cli/log.h"
+#include "cli/option_words.h"
 #include "cli/output.h"
 #include "oci/doctor.h"
 #include "oci/files.h"
@@ -85,14 +86,7 @@ int doctor(const Words& words) {
                "stepdown hook doctor");
   app.add_option("DIR", directories, "directories of hook files, the last one wins")->required();
   app.footer("Exit status: 0 nothing is wrong, 1 something is, 125 a directory can't be read.");
-  try {
-    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
-  } catch (const CLI::CallForHelp&) {
-    write_out(app.help());
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    refuse("hook doctor", error.what(), "stepdown hook doctor --help");
-  }
+  if (!parse_or_help(app, words)) return 0;
   std::string text;
   for (const oci::HookProblem& problem : oci::examine_hook_directories(directories)) {
     text += sys::escaped(problem.file) + ": ";

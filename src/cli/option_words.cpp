@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "cli/output.h"
 #include "stepdown/error.h"
 #include "stepdown/profile.h"
 
@@ -114,6 +115,19 @@ void set_usage(CLI::App& app, const std::string& usage) {
 void hide_rare_options(CLI::App& app) {
   for (CLI::Option* option : app.get_options())
     if (option->get_group() == rare) option->group("");
+}
+
+bool parse_or_help(CLI::App& app, const Words& words) {
+  try {
+    app.parse(Words(words.rbegin(), words.rend()));  // it takes them from the back
+    return true;
+  } catch (const CLI::CallForHelp&) {
+    write_out(app.help());
+    return false;
+  } catch (const CLI::ParseError& error) {
+    const std::string& name = app.get_name();
+    refuse(name.substr(std::string_view("stepdown ").size()), error.what(), name + " --help");
+  }
 }
 
 }  // namespace stepdown::cli

@@ -55,4 +55,7 @@ void refuse_empty_values(const std::string& step, const Words& words, std::size_
 void set_usage(CLI::App& app, const std::string& usage);
 void hide_rare_options(CLI::App& app);
 
+// Of a command with options of its own; false: help was asked for and given. Error.
+bool parse_or_help(CLI::App& app, const Words& words);
+
 }  // namespace stepdown::cli

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/option_words.h"
 #include "cli/output.h"
 #include "stepdown/error.h"
 #include "stepdown/profile.h"
@@ -47,15 +48,7 @@ int profile_command(const Words& words) {
   app.footer(
       "Exit status: 0 done, or nothing is wrong; 1 check found problems; 125 there is no such\n"
       "profile, or the file can't be read. The format: stepdown-profile(5).");
-  try {
-    app.parse(
-        std::vector<std::string>(words.rbegin(), words.rend()));  // it takes them from the back
-  } catch (const CLI::CallForHelp&) {
-    write_out(app.help());
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    refuse("profile", error.what(), "stepdown profile --help");
-  }
+  if (!parse_or_help(app, words)) return 0;
   if (checking->parsed()) return check(path);
   write_out(listing->parsed() ? list() : std::string(built_in_profile(name).text));
   return 0;

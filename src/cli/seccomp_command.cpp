@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/log.h"
+#include "cli/option_words.h"
 #include "cli/output.h"
 #include "seccomp/compile.h"
 #include "stepdown/error.h"
@@ -88,15 +89,7 @@ int seccomp_command(const Words& words) {
       "policy looks at, those named here. Exit status: 0 done, 125 there is no such policy, it "
       "has\n"
       "a fault, or the file can't be written.");
-  try {
-    app.parse(
-        std::vector<std::string>(words.rbegin(), words.rend()));  // it takes them from the back
-  } catch (const CLI::CallForHelp&) {
-    write_out(app.help());
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    refuse("seccomp", error.what(), "stepdown seccomp --help");
-  }
+  if (!parse_or_help(app, words)) return 0;
   if (compiling->parsed()) {
     compile(file, out, keep_caps);
     return 0;

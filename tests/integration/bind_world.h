@@ -35,6 +35,7 @@
 #include <vector>
 
 #include "launch/bind_server.h"
+#include "passed_fd.h"
 #include "seccomp/supervised_filter.h"
 
 namespace stepdown::bind_world {
@@ -155,40 +156,6 @@ struct Pair {
   std::array<int, 2> ends{};
   Pair() { checked(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), "socketpair"); }
 };
-
-inline void send_fd(int over, int fd) {
-  char letter = 'f';
-  iovec data{&letter, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fd)> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  checked(sendmsg(over, &message, 0), "sendmsg");
-}
-
-inline int received_fd(int over) {
-  char letter = 0;
-  iovec data{&letter, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const cmsghdr* const header =
-      recvmsg(over, &message, MSG_CMSG_CLOEXEC) == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header == nullptr) throw std::runtime_error("no descriptor came");
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return fd;
-}
 
 inline void send_word(int over) {
   checked(write(over, "w", 1), "write");

@@ -39,7 +39,9 @@
 
 #include "init_world.h"
 #include "launch/pretended_identity.h"
+#include "passed_fd.h"
 #include "seccomp/supervised_filter.h"
+#include "temporary_directory.h"
 #include "world.h"
 
 namespace stepdown::world {
@@ -51,40 +53,6 @@ constexpr uid_t target = 1000;
 constexpr std::uint32_t leave = 0xffff'ffff;
 
 // ---- the world: a supervisor and an app ----
-
-void send_fd(int socket, int fd) {
-  char byte = 0;
-  iovec content{&byte, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space{};
-  msghdr message{};
-  message.msg_iov = &content;
-  message.msg_iovlen = 1;
-  message.msg_control = space.data();
-  message.msg_controllen = space.size();
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  checked(sendmsg(socket, &message, 0), "sendmsg");
-}
-
-sys::Fd receive_fd(int socket) {
-  char byte = 0;
-  iovec content{&byte, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space{};
-  msghdr message{};
-  message.msg_iov = &content;
-  message.msg_iovlen = 1;
-  message.msg_control = space.data();
-  message.msg_controllen = space.size();
-  checked(recvmsg(socket, &message, MSG_CMSG_CLOEXEC), "recvmsg");
-  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr) throw std::runtime_error("no descriptor came");
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return sys::Fd(fd);
-}
 
 void drop() {
   const gid_t group = target;
@@ -143,7 +111,7 @@ enum class Server {
         drop();
         carry_root();
         close(ends[1]);
-        serve_identity_calls(receive_fd(ends[0]));
+        serve_identity_calls(sys::Fd(received_fd(ends[0])));
       });
     drop();
     const pid_t app = checked(fork(), "fork");
@@ -154,7 +122,7 @@ enum class Server {
     close(ends[1]);
     std::thread serving;
     if (server == Server::parent)
-      serving = std::thread([&] { serve_identity_calls(receive_fd(ends[0])); });
+      serving = std::thread([&] { serve_identity_calls(sys::Fd(received_fd(ends[0]))); });
     int app_status = 0, status = 0;
     for (pid_t ended = 0; (ended = wait(&status)) > 0;)
       if (ended == app) app_status = status;
@@ -266,21 +234,14 @@ std::string told_by_program(const Words& words) {
 class Program {
  public:
   explicit Program(const std::string& text) {
-    std::string pattern = "/tmp/identity-XXXXXX";
-    if (mkdtemp(pattern.data()) == nullptr)
-      throw std::system_error(errno, std::generic_category(), "mkdtemp");
-    directory_ = pattern;
     std::ofstream(path()) << text;
-    for (const std::string& each : {directory_, path()})
+    for (const std::string& each : {directory_.path(), path()})
       std::filesystem::permissions(each, std::filesystem::perms(0755));
   }
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
-  ~Program() { std::filesystem::remove_all(directory_); }
-  [[nodiscard]] std::string path() const { return directory_ + "/program"; }
+  [[nodiscard]] std::string path() const { return directory_ / "program"; }
 
  private:
-  std::string directory_;
+  test::TemporaryDirectory directory_;
 };
 
 // The static program that tells what it sees.

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -23,6 +22,7 @@
 #include "oci/files.h"
 #include "oci/port_start.h"
 #include "stepdown/error.h"
+#include "temporary_directory.h"
 
 namespace stepdown::oci {
 namespace {
@@ -50,18 +50,11 @@ std::string refusal(const Action& action) {
 
 // A bundle with a root filesystem, and a file of the host beside it.
 class OciFiles : public testing::Test {
- public:
-  OciFiles(const OciFiles&) = delete;
-  OciFiles& operator=(const OciFiles&) = delete;
-
  protected:
   OciFiles() {
-    std::string name = testing::TempDir() + "bundle-XXXXXX";
-    bundle_ = ::mkdtemp(name.data());
-    fs::create_directories(bundle_ / "rootfs/etc");
-    write(bundle_ / "secret", secret);
+    fs::create_directories(in_image("etc"));
+    write(in_bundle("secret"), secret);
   }
-  ~OciFiles() override { fs::remove_all(bundle_); }
 
   static void write(const fs::path& path, const std::string& text) {
     std::ofstream(path, std::ios::binary) << text;
@@ -73,13 +66,13 @@ class OciFiles : public testing::Test {
   }
   [[nodiscard]] fs::path in_bundle(const std::string& name) const { return bundle_ / name; }
   [[nodiscard]] fs::path in_image(const std::string& name) const {
-    return bundle_ / "rootfs" / name;
+    return in_bundle("rootfs") / name;
   }
-  [[nodiscard]] sys::Fd root() const { return open_root(bundle_, "rootfs"); }
+  [[nodiscard]] sys::Fd root() const { return open_root(bundle_.path(), "rootfs"); }
   [[nodiscard]] AccountFiles accounts() const { return read_account_files_in(root()); }
 
  private:
-  fs::path bundle_;
+  test::TemporaryDirectory bundle_;
 };
 
 // ---- the root filesystem ----

@@ -7,7 +7,18 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-class OciVolume : public testing::TestWithParam<Engine> {};
+class OciVolume : public testing::TestWithParam<Engine> {
+ protected:
+  // The volume is at /data, and a hook has these words.
+  static Outcome run(Bundle& bundle, const std::string& volume, const Words& hook_words,
+                     const Words& app_words, bool user_namespace = false) {
+    return bundle.run({.hooks = {create_runtime(hook_words)},
+                       .volumes = {{"/data", volume}},
+                       .app_words = app_words,
+                       .engine = GetParam(),
+                       .user_namespace = user_namespace});
+  }
+};
 INSTANTIATE_TEST_SUITE_P(With, OciVolume, testing::Values(Engine::runc, Engine::crun),
                          [](const auto& engine) {
                            return std::string(engine.param == Engine::runc ? "Runc" : "Crun");
@@ -16,10 +27,8 @@ INSTANTIATE_TEST_SUITE_P(With, OciVolume, testing::Values(Engine::runc, Engine::
 TEST_P(OciVolume, IsHandedToTheContainersUserByOwn) {
   in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
     const std::string volume = bundle.volume("volume");
-    const Outcome outcome = bundle.run({.hooks = {create_runtime({"--own", "/data"})},
-                                        .volumes = {{"/data", volume}},
-                                        .app_words = {"+create-in=/data", "+append=/data/file"},
-                                        .engine = GetParam()});
+    const Outcome outcome =
+        run(bundle, volume, {"--own", "/data"}, {"+create-in=/data", "+append=/data/file"});
     EXPECT_EQ(outcome.status, 0) << outcome.said;
     EXPECT_THAT(outcome.said, HasSubstr("+create-in=/data=ok"));
     EXPECT_THAT(outcome.said, HasSubstr("+append=/data/file=ok"));
@@ -31,11 +40,8 @@ TEST_P(OciVolume, IsHandedToTheContainersUserByOwn) {
 TEST_P(OciVolume, IsHandedOverThroughTheIdMapsOfTheContainer) {
   in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
     const std::string volume = bundle.volume("volume");
-    const Outcome outcome = bundle.run({.hooks = {create_runtime({"--own", "/data"})},
-                                        .volumes = {{"/data", volume}},
-                                        .app_words = {"+create-in=/data", "+owner=/data"},
-                                        .engine = GetParam(),
-                                        .user_namespace = true});
+    const Outcome outcome =
+        run(bundle, volume, {"--own", "/data"}, {"+create-in=/data", "+owner=/data"}, true);
     EXPECT_THAT(outcome.said, HasSubstr("+create-in=/data=ok"));
     EXPECT_THAT(outcome.said, HasSubstr("+owner=/data=1000:1001"));
     EXPECT_EQ(owner_of(volume), mapped_app);
@@ -46,11 +52,8 @@ TEST_P(OciVolume, IsHandedOverThroughTheIdMapsOfTheContainer) {
 TEST_P(OciVolume, IsWritableThroughAnIdmapAndUnchangedOnTheDisk) {
   in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
     const std::string volume = bundle.volume("volume");
-    const Outcome outcome =
-        bundle.run({.hooks = {create_runtime({"--idmap", "/data", "--idmap-only"})},
-                    .volumes = {{"/data", volume}},
-                    .app_words = {"+create-in=/data", "+append=/data/file", "+owner=/data/below"},
-                    .engine = GetParam()});
+    const Outcome outcome = run(bundle, volume, {"--idmap", "/data", "--idmap-only"},
+                                {"+create-in=/data", "+append=/data/file", "+owner=/data/below"});
     EXPECT_THAT(outcome.said, HasSubstr("+create-in=/data=ok"));
     EXPECT_THAT(outcome.said, HasSubstr("+append=/data/file=ok"));
     EXPECT_THAT(outcome.said, HasSubstr("+owner=/data/below=1000:1001"));
@@ -63,12 +66,8 @@ TEST_P(OciVolume, IsWritableThroughAnIdmapAndUnchangedOnTheDisk) {
 TEST_P(OciVolume, IsIdmappedForAContainerWithAUserNamespace) {
   in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
     const std::string volume = bundle.volume("volume");
-    const Outcome outcome =
-        bundle.run({.hooks = {create_runtime({"--idmap", "/data", "--idmap-only"})},
-                    .volumes = {{"/data", volume}},
-                    .app_words = {"+create-in=/data", "+owner=/data"},
-                    .engine = GetParam(),
-                    .user_namespace = true});
+    const Outcome outcome = run(bundle, volume, {"--idmap", "/data", "--idmap-only"},
+                                {"+create-in=/data", "+owner=/data"}, true);
     EXPECT_THAT(outcome.said, HasSubstr("+create-in=/data=ok"));
     EXPECT_THAT(outcome.said, HasSubstr("+owner=/data=1000:1001"));
     EXPECT_EQ(owner_of(volume + "/made-by-app"), keeper);
@@ -133,10 +132,7 @@ TEST_P(OciVolume, IsNotIdmappedOverTheFlagsOfAnotherOneBelow) {
 TEST_P(OciVolume, MayHaveASourceRelativeToTheBundle) {
   in_a_bundle([](Bundle& bundle, const std::string& /*top*/) {
     const std::string volume = bundle.volume("bundle/volume");
-    const Outcome outcome = bundle.run({.hooks = {create_runtime({"--own", "/data"})},
-                                        .volumes = {{"/data", "volume"}},
-                                        .app_words = {"+create-in=/data"},
-                                        .engine = GetParam()});
+    const Outcome outcome = run(bundle, "volume", {"--own", "/data"}, {"+create-in=/data"});
     EXPECT_THAT(outcome.said, HasSubstr("+create-in=/data=ok"));
     EXPECT_EQ(owner_of(volume), app);
   });

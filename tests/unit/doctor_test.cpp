@@ -11,6 +11,7 @@
 
 #include "json/strict_json.h"
 #include "stepdown/error.h"
+#include "temporary_directory.h"
 
 namespace stepdown::oci {
 namespace {
@@ -180,18 +181,11 @@ TEST(HookFile, IsToldOfAllItsTrapsAtOnce) {
 class HookDirectories : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "doctor-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    place_ = pattern;
-    first_ = place_ + "/first";
-    second_ = place_ + "/second";
     std::filesystem::create_directory(first_);
     std::filesystem::create_directory(second_);
-    binary_ = place_ + "/stepdown";
     write(binary_, "#!/bin/true\n");
     mode(binary_, 0755);
   }
-  void TearDown() override { std::filesystem::remove_all(place_); }
 
   static void write(const std::string& path, const std::string& text) {
     std::ofstream(path) << text;
@@ -206,7 +200,8 @@ class HookDirectories : public testing::Test {
   }
   std::vector<std::string> told() { return lines(examine_hook_directories({first_, second_})); }
 
-  std::string place_, first_, second_, binary_;
+  test::TemporaryDirectory place_;
+  std::string first_ = place_ / "first", second_ = place_ / "second", binary_ = place_ / "stepdown";
 };
 
 TEST_F(HookDirectories, WithGoodHooksHaveNoProblems) {
@@ -276,7 +271,7 @@ TEST_F(HookDirectories, AreToldOfWhatIsNoRegularFile) {
 }
 
 TEST_F(HookDirectories, ThatCantBeReadAreAFailure) {
-  EXPECT_THROW(examine_hook_directories({place_ + "/none"}), Error);
+  EXPECT_THROW(examine_hook_directories({place_ / "none"}), Error);
 }
 
 }  // namespace

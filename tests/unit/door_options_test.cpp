@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -12,6 +11,7 @@
 #include "stepdown/error.h"
 #include "stepdown/options.h"
 #include "stepdown/profile.h"
+#include "temporary_directory.h"
 
 namespace stepdown {
 namespace {
@@ -44,24 +44,15 @@ Options set(std::string_view name, std::string_view value) {
 }
 
 class DoorProfile : public testing::Test {
- public:
-  DoorProfile(const DoorProfile&) = delete;
-  DoorProfile& operator=(const DoorProfile&) = delete;
-
  protected:
-  DoorProfile() {
-    std::string name = testing::TempDir() + "doors-XXXXXX";
-    directory_ = ::mkdtemp(name.data());
-  }
-  ~DoorProfile() override { std::filesystem::remove_all(directory_); }
   [[nodiscard]] std::string write(const std::string& text,
                                   const std::string& name = "host.toml") const {
-    std::ofstream(directory_ + "/" + name) << text;
-    return directory_ + "/" + name;
+    std::ofstream(directory_ / name) << text;
+    return directory_ / name;
   }
 
  private:
-  std::string directory_;
+  test::TemporaryDirectory directory_;
 };
 
 // ---- the table ----

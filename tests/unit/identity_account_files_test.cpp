@@ -8,13 +8,13 @@
 
 #include <cerrno>
 #include <cstddef>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
 
 #include "identity_world.h"
+#include "temporary_directory.h"
 
 namespace stepdown {
 namespace {
@@ -29,22 +29,12 @@ using namespace std::string_literals;
 
 constexpr std::size_t ten_mib = 10U << 20U;
 
-// A directory of its own for every test.
 class ReadingAccountFiles : public testing::Test {
  protected:
-  ReadingAccountFiles() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "identity-XXXXXX").string();
-    directory_ = ::mkdtemp(pattern.data());
-    // Should a read wait for somebody, the test dies instead of waiting with it.
-    ::alarm(20);
-  }
-  ~ReadingAccountFiles() override {
-    ::alarm(0);
-    std::filesystem::remove_all(directory_);
-  }
-  [[nodiscard]] std::string path(std::string_view name) const {
-    return (directory_ / name).string();
-  }
+  // Should a read wait for somebody, the test dies instead of waiting with it.
+  ReadingAccountFiles() { ::alarm(20); }
+  ~ReadingAccountFiles() override { ::alarm(0); }
+  [[nodiscard]] std::string path(std::string_view name) const { return directory_ / name; }
   std::string file(std::string_view name, std::string_view text) const {
     std::ofstream(path(name), std::ios::binary) << text;
     return path(name);
@@ -54,7 +44,7 @@ class ReadingAccountFiles : public testing::Test {
   }
 
  private:
-  std::filesystem::path directory_;
+  test::TemporaryDirectory directory_;
 };
 
 TEST_F(ReadingAccountFiles, GivesTheirTextsAndNames) {

@@ -3,14 +3,13 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "identity_world.h"
+#include "temporary_directory.h"
 
 namespace stepdown {
 namespace {
@@ -97,23 +96,19 @@ TEST(SubordinateIds, AreRefusedWhenTheyReachTheNumberThatIsNoId) {
     EXPECT_THAT(refusal_of(line), HasSubstr("4294967295")) << line;
 }
 
-// A directory of its own for every test.
 class ReadingSubordinateFiles : public testing::Test {
  protected:
   ReadingSubordinateFiles() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "identity-XXXXXX").string();
-    directory_ = ::mkdtemp(pattern.data());
     files_.subuid_path = directory_ / "subuid";
     files_.subgid_path = directory_ / "subgid";
   }
-  ~ReadingSubordinateFiles() override { std::filesystem::remove_all(directory_); }
   static void write(const std::string& path, std::string_view text) {
     std::ofstream(path, std::ios::binary) << text;
   }
   AccountFiles files_;
 
  private:
-  std::filesystem::path directory_;
+  test::TemporaryDirectory directory_;
 };
 
 TEST_F(ReadingSubordinateFiles, AddsTheTextsOfThePathsThatTheFilesName) {

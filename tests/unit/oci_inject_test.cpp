@@ -12,13 +12,7 @@
 namespace stepdown::oci {
 namespace {
 
-using json::Json;
-using test::accounts;
-using test::container_of;
-using test::options;
-using test::refusal;
-using test::rewritten;
-using test::sample;
+using namespace test;
 using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;

@@ -10,15 +10,7 @@
 namespace stepdown::oci {
 namespace {
 
-using json::Json;
-using test::accounts;
-using test::container_of;
-using test::groups;
-using test::launcher;
-using test::options;
-using test::refusal;
-using test::rewritten;
-using test::sample;
+using namespace test;
 using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;

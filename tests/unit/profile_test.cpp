@@ -16,6 +16,7 @@
 #include "plan_world.h"
 #include "stepdown/error.h"
 #include "stepdown/plan.h"
+#include "temporary_directory.h"
 
 namespace stepdown {
 namespace {
@@ -31,18 +32,8 @@ using testing::SizeIs;
 using testing::StartsWith;
 
 class Profile : public testing::Test {
- public:
-  Profile(const Profile&) = delete;
-  Profile& operator=(const Profile&) = delete;
-
  protected:
-  Profile() {
-    std::string name = testing::TempDir() + "profile-XXXXXX";
-    directory_ = ::mkdtemp(name.data());
-  }
-  ~Profile() override { std::filesystem::remove_all(directory_); }
-
-  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ / name; }
   std::string write(const std::string& text, const std::string& name = "app.toml") const {
     std::filesystem::create_directories(std::filesystem::path(path(name)).parent_path());
     std::ofstream(path(name), std::ios::binary) << text;
@@ -75,12 +66,12 @@ class Profile : public testing::Test {
 
  private:
   std::string without_directory(std::string text) const {
-    for (std::size_t at = text.find(directory_); at != std::string::npos;
-         at = text.find(directory_))
-      text.erase(at, directory_.size() + 1);
+    const std::string directory = path("");
+    for (std::size_t at = text.find(directory); at != std::string::npos; at = text.find(directory))
+      text.erase(at, directory.size());
     return text;
   }
-  std::string directory_;
+  test::TemporaryDirectory directory_;
 };
 
 // ---- what a text says ----

@@ -5,14 +5,13 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
 #include "seccomp/compile.h"
 #include "seccomp/compiled_file.h"
 #include "stepdown/error.h"
 #include "stepdown/seccomp.h"
+#include "temporary_directory.h"
 
 namespace stepdown {
 namespace {
@@ -50,19 +49,13 @@ ErrorDetails refusal(Call&& call) {
 
 class ReadySeccompFile : public testing::Test {
  protected:
-  ReadySeccompFile() {
-    std::string name = std::filesystem::temp_directory_path() / "seccomp-XXXXXX";
-    directory_ = ::mkdtemp(name.data());
-  }
-  ~ReadySeccompFile() override { std::filesystem::remove_all(directory_); }
-
-  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ / name; }
   void write(const std::string& name, const std::string& bytes) const {
     std::ofstream(path(name), std::ios::binary) << bytes;
   }
 
  private:
-  std::string directory_;
+  test::TemporaryDirectory directory_;
 };
 
 TEST(ReadySeccomp, HasADefault) {
