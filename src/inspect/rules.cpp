@@ -306,7 +306,7 @@ std::vector<Rule> parse_rules(std::string_view words) {
 // Kubernetes' Pod Security Standards, level restricted, as far as it shows in a process.
 std::vector<Rule> parts_of(const Rule& rule) {
   constexpr std::string_view all = "non-root,only-capability=NET_BIND_SERVICE,no-new-privs,seccomp";
-  return parse_rules(rule.kind == Kind::restricted ? all : rule.text);
+  return rule.kind == Kind::restricted ? parse_rules(all) : std::vector<Rule>{rule};
 }
 
 Finding judge(const Rule& rule, const ProcessState& process) {

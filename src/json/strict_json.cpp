@@ -1,7 +1,6 @@
 #include "json/strict_json.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 #include <utility>
 
@@ -61,21 +60,34 @@ bool among(std::span<const std::string_view> all, std::string_view one) {
 
 // Keys that are the same to Go's encoding/json are the same here. Beyond ASCII two characters fold
 // into it (Unicode's CaseFolding.txt): the long s, and the sign of the kelvin.
-std::string folded(std::string_view key) {
+char take_folded(std::string_view& key) {
   constexpr std::string_view long_s = "\xc5\xbf";
   constexpr std::string_view kelvin = "\xe2\x84\xaa";
-  std::string same;
-  while (!key.empty()) {
-    const char c = key.front();
-    const bool is_long_s = key.starts_with(long_s);
-    const bool is_kelvin = key.starts_with(kelvin);
-    same += is_long_s              ? 's'
-            : is_kelvin            ? 'k'
-            : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a')
-                                   : c;
-    key.remove_prefix(is_long_s ? long_s.size() : is_kelvin ? kelvin.size() : 1);
+  const char c = key.front();
+  std::size_t length = 1;
+  char folded = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (c == long_s.front() && key.starts_with(long_s)) {
+    length = long_s.size();
+    folded = 's';
+  } else if (c == kelvin.front() && key.starts_with(kelvin)) {
+    length = kelvin.size();
+    folded = 'k';
   }
-  return same;
+  key.remove_prefix(length);
+  return folded;
+}
+
+bool plainly_less(std::string_view a, std::string_view b) {
+  return a < b;
+}
+
+bool folded_less(std::string_view a, std::string_view b) {
+  while (!a.empty() && !b.empty()) {
+    const char of_a = take_folded(a);
+    const char of_b = take_folded(b);
+    if (of_a != of_b) return of_a < of_b;
+  }
+  return a.empty() && !b.empty();
 }
 
 // Builds the value while the text is read. Of nlohmann's own builders one keeps the last of
@@ -84,9 +96,7 @@ std::string folded(std::string_view key) {
 class Builder : public nlohmann::json_sax<Json> {
  public:
   Builder(std::string_view text, const std::string& name, const Limits& limits)
-      : text_(text), name_(name), limits_(limits) {
-    for (const std::string_view known : limits.go.names) go_names_.emplace(folded(known), known);
-  }
+      : text_(text), name_(name), limits_(limits) {}
 
   Json take() { return std::move(root_); }
 
@@ -109,17 +119,16 @@ class Builder : public nlohmann::json_sax<Json> {
 
   bool start_object(std::size_t /*size*/) override { return open(Json::object()); }
   bool start_array(std::size_t /*size*/) override { return open(Json::array()); }
-  bool end_object() override { return close(); }
+  bool end_object() override {
+    refuse_duplicates(open_.back());
+    return close();
+  }
   bool end_array() override { return close(); }
   bool key(string_t& value) override {
     Open& object = open_.back();
     object.key = std::move(value);
     refuse_nul(object.key);
-    if (!object.keys.insert(object.key).second) {
-      refuse(step(name_, next_place()), "this key stands here twice",
-             "of duplicate keys some readers take the first and some the last");
-    }
-    if (!go_names_.empty() && !object.own_keys) refuse_other_case(object);
+    if (is_for_go(object)) refuse_other_case(object.key);
     return true;
   }
 
@@ -143,21 +152,35 @@ class Builder : public nlohmann::json_sax<Json> {
  private:
   struct Open {
     Json* container = nullptr;
-    std::string key;             // of an object: the one that was read last
-    std::set<std::string> keys;  // of an object
-    bool own_keys = false;       // of an object: a map to Go
-    std::set<std::string> folded_keys;
+    std::string key;        // of an object: the one that was read last
+    bool own_keys = false;  // of an object: a map to Go
   };
 
-  void refuse_other_case(Open& object) const {
-    std::string same = folded(object.key);
-    const auto known = go_names_.find(same);
-    if (known != go_names_.end() && known->second != object.key) {
+  [[nodiscard]] bool is_for_go(const Open& object) const {
+    return !limits_.go.names.empty() && !object.own_keys;
+  }
+
+  void refuse_other_case(std::string_view key) const {
+    const auto& names = limits_.go.names;
+    const auto known = std::lower_bound(names.begin(), names.end(), key, folded_less);
+    if (known != names.end() && *known != key && !folded_less(key, *known)) {
       refuse(step(name_, next_place()),
-             "some runtimes take this key for " + shown(known->second) + ", and others for none",
-             "write " + shown(known->second));
+             "some runtimes take this key for " + shown(*known) + ", and others for none",
+             "write " + shown(*known));
     }
-    if (!object.folded_keys.insert(std::move(same)).second) {
+  }
+
+  void refuse_duplicates(Open& object) const {
+    std::set<std::string_view, decltype(&folded_less)> seen(is_for_go(object) ? folded_less
+                                                                              : plainly_less);
+    for (const auto& member : object.container->get_ref<const Json::object_t&>()) {
+      const auto [before, is_new] = seen.insert(member.first);
+      if (is_new) continue;
+      object.key = member.first;
+      if (*before == member.first) {
+        refuse(step(name_, next_place()), "this key stands here twice",
+               "of duplicate keys some readers take the first and some the last");
+      }
       refuse(step(name_, next_place()), "this key stands here twice, in another case",
              "some runtimes take both for the same");
     }
@@ -225,7 +248,6 @@ class Builder : public nlohmann::json_sax<Json> {
   std::string_view text_;
   const std::string& name_;
   Limits limits_;
-  std::map<std::string, std::string_view> go_names_;  // by what they fold to
   Json root_;
   std::vector<Open> open_;
 };

@@ -18,8 +18,9 @@ using Json = nlohmann::ordered_json;
 // For a document that a program in Go reads as well: encoding/json takes the key "USER" for "user",
 // and of both together the last, member by member.
 struct GoKeys {
-  std::span<const std::string_view> names;  // that stand as they are, or not at all
-  std::span<const std::string_view> maps;   // the objects below these have keys of their own
+  // That stand as they are, or not at all; in alphabetical order, in which case doesn't count.
+  std::span<const std::string_view> names;
+  std::span<const std::string_view> maps;  // the objects below these have keys of their own
 };
 
 struct Limits {

@@ -54,7 +54,7 @@ std::string read_stdin(const std::string& step) {
     refuse(step, "stdin is a terminal",
            "the engine writes the container's state or configuration there: see stepdown-hook(8)");
   std::string text;
-  std::array<char, 65536> buffer{};
+  std::array<char, 4096> buffer{};
   while (true) {
     const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;

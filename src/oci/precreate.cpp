@@ -28,8 +28,9 @@ void step_down(json::Json& config, const std::string& name, const std::string& b
   const sys::Fd root = open_root(bundle, container.root);
   if (wanted.door.inject) refuse_taken_place(root, container.mounts);
   const AccountFiles accounts = read_account_files_in(root);
-  const Plan plan = plan_of(wanted, container, container.process, accounts,
-                            port_start_in(container.network_path));
+  const auto port_start =
+      wanted.ports.empty() ? std::nullopt : port_start_in(container.network_path);
+  const Plan plan = plan_of(wanted, container, container.process, accounts, port_start);
   rewrite_container(config, wanted, plan, path_of_this_binary());
   const Container rewritten = read_container(json::Value(config, name));
   const IdMaps maps = own_id_maps_for(rewritten);

@@ -35,12 +35,13 @@ bool is_dot_or_dot_dot(const char* name) {
 }  // namespace
 
 bool proc_counts_as_we_do() {
-  const Fd witness = open_procfs("/proc/self/status");
+  struct statfs filesystem {};
+  if (::statfs("/proc/self", &filesystem) != 0 || filesystem.f_type != PROC_SUPER_MAGIC)
+    return false;
   std::array<char, 16> buffer{};
   const ssize_t count = ::readlink("/proc/self", buffer.data(), buffer.size());
-  return witness && count > 0 &&
-         std::string_view(buffer.data(), static_cast<std::size_t>(count)) ==
-             std::to_string(::getpid());
+  return count > 0 && std::string_view(buffer.data(), static_cast<std::size_t>(count)) ==
+                          std::to_string(::getpid());
 }
 
 std::uint64_t device_of(const struct statx& status) {

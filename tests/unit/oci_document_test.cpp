@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
+
 #include "oci/document.h"
 #include "oci_world.h"
 
@@ -205,6 +207,16 @@ Json with_groups(std::size_t number) {
   Json config = sample("docker.json");
   config["process"]["user"]["additionalGids"] = std::vector<unsigned>(number, 7);
   return config;
+}
+
+// They are looked up as sorted words: one in the wrong place would be passed over.
+TEST(Configuration, HasNoneOfItsNamesInAnotherCase) {
+  for (const std::string_view name : limits.go.names) {
+    std::string other(name);
+    other.front() = static_cast<char>(std::toupper(other.front()));
+    EXPECT_THAT(refusal([&] { return parsed("{\"" + other + "\": 1}"); }),
+                AllOf(HasSubstr(": " + other + ": "), HasSubstr("write \"" + std::string(name))));
+  }
 }
 
 TEST(Configuration, HasNoMoreGroupsThanAProcess) {

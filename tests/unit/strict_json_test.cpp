@@ -125,7 +125,7 @@ TEST(StrictJson, SameKeysOfDifferentObjectsAreNoDuplicates) {
 
 class GoReaders : public testing::TestWithParam<RefusedValue> {
  protected:
-  static constexpr auto names = std::to_array<std::string_view>({"process", "noRisk"});
+  static constexpr auto names = std::to_array<std::string_view>({"noRisk", "process"});
   static constexpr auto maps = std::to_array<std::string_view>({"labels"});
   static constexpr Limits limits{.go = {.names = names, .maps = maps}};
 };
